@@ -1,0 +1,2 @@
+//! A gossip peer and its tools.
+fn main() {}
