@@ -1,1 +1,46 @@
-//! Placeholder.
+//! A permissioned gossip node as a pure state machine that speaks Hyperledger Fabric's protocol.
+//!
+//! The node does no I/O, reads no clock, draws no entropy and holds no key. A driver gives it
+//! [`Event`]s and [`Command`]s and carries out its [`Action`]s:
+//!
+//! ```text
+//!            Event ─▶ ┌──────┐ ─▶ Action::{Dial, Send, Close}   connections
+//!   (driver)          │ Node │ ─▶ Action::Job                   crypto, ledger
+//!          Command ─▶ └──────┘ ─▶ Action::Notify                whoever listens
+//! ```
+//!
+//! See [`Node`] for the contract, `examples/event_loop.rs` for a whole driver.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod action;
+mod command;
+mod config;
+mod event;
+mod ids;
+mod job;
+mod node;
+mod notice;
+mod rng;
+mod stats;
+mod time;
+mod timers;
+
+pub use crate::{
+    action::{Action, CloseReason, DialPurpose},
+    command::{Chaincode, ChannelConfig, Command, CommandError},
+    config::{Config, ConfigError, Limits},
+    event::{Event, TlsBinding},
+    ids::{ChannelId, ConnId, DialId, Endpoint, Identity, JobId, OrgId, PkiId, Stamp},
+    job::{
+        Completion, Crypto, IdentityFacts, Job, JobClass, JobError, JobKind, Ledger, Outcome, Signed,
+    },
+    node::{ChannelPeer, Member, Node, TimerKind},
+    notice::{Fault, Notice},
+    stats::Stats,
+    time::{Instant, UnixTime},
+};
