@@ -1,0 +1,198 @@
+//! Identities of all known organisations, judged once and remembered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use gossip_proto::msp::SerializedIdentity;
+use prost::Message;
+
+use crate::ecdsa::{SignatureError, VerifyingKey};
+use crate::error::IdentityError;
+use crate::msp::Msp;
+use crate::signing::pki_id_of;
+
+/// What is known of a valid identity.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Facts {
+    /// The PKI-ID, over the bytes as received.
+    pub pki_id: [u8; 32],
+    /// The MSP id of its organisation.
+    pub mspid: Arc<str>,
+    /// The end of its validity, in seconds since the Unix epoch. Validation does not look at it:
+    /// whoever keeps identities lets go of them then (C-37, C-47).
+    pub not_after: u64,
+}
+
+/// Why an identity or its signature was refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VerifyError {
+    /// The identity is not valid.
+    Identity(IdentityError),
+    /// The identity is valid, its signature is not.
+    Signature(SignatureError),
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identity(error) => error.fmt(f),
+            Self::Signature(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {}
+
+impl From<IdentityError> for VerifyError {
+    fn from(error: IdentityError) -> Self {
+        Self::Identity(error)
+    }
+}
+
+impl From<SignatureError> for VerifyError {
+    fn from(error: SignatureError) -> Self {
+        Self::Signature(error)
+    }
+}
+
+/// The organisations a node knows; judges identities and signatures from any thread.
+///
+/// Valid identities are remembered by their exact bytes with their parsed keys, at most
+/// [`CACHED_MAX`](Self::CACHED_MAX) of them; invalid ones are judged again each time.
+#[derive(Debug)]
+pub struct Identities {
+    state: RwLock<State>,
+}
+
+impl Identities {
+    /// How many valid identities are remembered.
+    pub const CACHED_MAX: usize = 4096;
+
+    /// Knows these organisations; of several with one MSP id, the first.
+    #[must_use]
+    pub fn new(msps: impl IntoIterator<Item = Msp>) -> Self {
+        Self {
+            state: RwLock::new(State::new(msps)),
+        }
+    }
+
+    /// Knows other organisations from here on and forgets all it judged.
+    pub fn replace(&self, msps: impl IntoIterator<Item = Msp>) {
+        let state = State::new(msps);
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Judges a serialized identity.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the identity breaks.
+    pub fn validate(&self, identity: &[u8]) -> Result<Facts, IdentityError> {
+        Ok(self.judge(identity)?.facts.clone())
+    }
+
+    /// Verifies a signature over `payload` by a serialized identity, which it judges first.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Self::validate), or the reason why the signature does not hold.
+    pub fn verify(
+        &self,
+        identity: &[u8],
+        signature: &[u8],
+        payload: &[u8],
+    ) -> Result<(), VerifyError> {
+        Ok(self.judge(identity)?.key.verify(payload, signature)?)
+    }
+
+    pub(crate) fn judge(&self, identity: &[u8]) -> Result<Arc<Valid>, IdentityError> {
+        let (msps, was_remembered) = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(valid) = state.recent.get(identity) {
+                return Ok(Arc::clone(valid));
+            }
+            (Arc::clone(&state.msps), state.older.get(identity).cloned())
+        };
+        // Judged without the lock: one identity must not hold up the verification of others.
+        let valid = match was_remembered {
+            Some(valid) => valid,
+            None => Arc::new(judge(&msps, identity)?),
+        };
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&state.msps, &msps) {
+            state.remember(identity, &valid);
+        }
+        Ok(valid)
+    }
+}
+
+/// A valid identity with its key.
+#[derive(Debug)]
+pub(crate) struct Valid {
+    pub(crate) facts: Facts,
+    pub(crate) key: VerifyingKey,
+    /// SHA-256 of the certificate: the same for all PEM texts of it.
+    pub(crate) certificate: [u8; 32],
+}
+
+type Msps = BTreeMap<Arc<str>, Msp>;
+
+/// A cache of two halves: a full `recent` becomes `older`, and what was older is forgotten
+/// unless it was asked for in between.
+#[derive(Debug)]
+struct State {
+    msps: Arc<Msps>,
+    recent: HashMap<Bytes, Arc<Valid>>,
+    older: HashMap<Bytes, Arc<Valid>>,
+}
+
+impl State {
+    fn new(msps: impl IntoIterator<Item = Msp>) -> Self {
+        let mut by_id = Msps::new();
+        for msp in msps {
+            by_id.entry(msp.shared_id()).or_insert(msp);
+        }
+        Self {
+            msps: Arc::new(by_id),
+            recent: HashMap::new(),
+            older: HashMap::new(),
+        }
+    }
+
+    fn remember(&mut self, identity: &[u8], valid: &Arc<Valid>) {
+        if self.recent.len() >= Identities::CACHED_MAX / 2 {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent
+            .insert(Bytes::copy_from_slice(identity), Arc::clone(valid));
+    }
+}
+
+fn judge(msps: &Msps, identity: &[u8]) -> Result<Valid, IdentityError> {
+    if identity.is_empty() {
+        return Err(IdentityError::Undecodable);
+    }
+    let SerializedIdentity { mspid, id_bytes } =
+        SerializedIdentity::decode(identity).map_err(|_| IdentityError::Undecodable)?;
+    let Some(msp) = msps.get(mspid.as_str()) else {
+        return Err(IdentityError::UnknownMsp(
+            mspid.chars().take(MSPID_SHOWN_MAX).collect(),
+        ));
+    };
+    let certificate = msp.validate(&id_bytes)?;
+    let facts = Facts {
+        pki_id: pki_id_of(&mspid, &id_bytes),
+        mspid: msp.shared_id(),
+        not_after: certificate.not_after,
+    };
+    Ok(Valid {
+        facts,
+        key: certificate.key,
+        certificate: certificate.digest,
+    })
+}
+
+/// How much of a stranger's MSP id an error repeats, in characters.
+const MSPID_SHOWN_MAX: usize = 64;

@@ -1,0 +1,272 @@
+//! The rules of one organisation: who belongs to it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::certificate::{Certificate, RevocationList, sha256};
+use crate::chain::{Authorities, ChainError};
+use crate::error::{ConfigError, IdentityError};
+use crate::pem;
+use crate::units::UnitRules;
+
+/// A piece of configuration and the name by which errors call it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Source {
+    /// The file or field it came from.
+    pub name: String,
+    /// PEM text; DER too for revocation lists.
+    pub content: Bytes,
+}
+
+impl Source {
+    /// Names `content`.
+    pub fn new(name: impl Into<String>, content: impl Into<Bytes>) -> Self {
+        Self {
+            name: name.into(),
+            content: content.into(),
+        }
+    }
+}
+
+/// An organisational unit and the authority that must have certified it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct OuIdentifier {
+    /// The text of the organisational unit.
+    pub unit: String,
+    /// The certificate of one of the organisation's authorities; any of them when absent.
+    pub certificate: Option<Source>,
+}
+
+/// The organisational units that give roles; an absent one gives none.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct NodeOus {
+    /// Clients, which submit transactions.
+    pub client: Option<OuIdentifier>,
+    /// Peers.
+    pub peer: Option<OuIdentifier>,
+    /// Administrators.
+    pub admin: Option<OuIdentifier>,
+    /// Ordering nodes.
+    pub orderer: Option<OuIdentifier>,
+}
+
+/// What an organisation is made from.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MspConfig {
+    /// The MSP id, not empty.
+    pub id: String,
+    /// Certificates of root authorities, at least one.
+    pub root_certs: Vec<Source>,
+    /// Certificates of intermediate authorities, each with one path to a root.
+    pub intermediate_certs: Vec<Source>,
+    /// Revocation lists, each with an authority key identifier.
+    pub revocation_lists: Vec<Source>,
+    /// Units of which a member has at least one; empty allows all.
+    pub ou_identifiers: Vec<OuIdentifier>,
+    /// Units of which a member has exactly one; `None` allows all.
+    pub node_ous: Option<NodeOus>,
+}
+
+/// One organisation as its membership service provider defines it (§15.2, level 1.4.3 and 3.0).
+///
+/// Authorities and members have ECDSA keys on P-256 or P-384. Ed25519 members, which level 3.0
+/// allows, and authorities with name constraints are refused.
+pub struct Msp {
+    id: Arc<str>,
+    authorities: Authorities,
+    /// Digests of authorities that issued other configured authorities.
+    inner_nodes: BTreeSet<[u8; 32]>,
+    revocation_lists: Vec<RevocationList>,
+    units: UnitRules,
+}
+
+impl Msp {
+    /// Makes the rules, checking all that is configured.
+    ///
+    /// # Errors
+    ///
+    /// Names the certificate, list or unit that cannot be used.
+    pub fn new(config: &MspConfig) -> Result<Self, ConfigError> {
+        if config.id.is_empty() {
+            return Err(ConfigError::new(
+                "MSP id",
+                "is empty, expected the organisation's id",
+            ));
+        }
+        Self::check(config).map_err(|error| error.within(&config.id))
+    }
+
+    /// The MSP id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
+    fn check(config: &MspConfig) -> Result<Self, ConfigError> {
+        let intermediates = parse_authorities(&config.intermediate_certs)?;
+        let unnamed = |(_, authority): &(_, Arc<Certificate>)| Arc::clone(authority);
+        let authorities = Authorities {
+            roots: parse_authorities(&config.root_certs)?
+                .iter()
+                .map(unnamed)
+                .collect(),
+            intermediates: intermediates.iter().map(unnamed).collect(),
+        };
+        if authorities.roots.is_empty() {
+            return Err(ConfigError::new(
+                "root certificates",
+                "none, expected at least one",
+            ));
+        }
+        let mut msp = Self {
+            id: config.id.as_str().into(),
+            units: UnitRules::new(config, &authorities)?,
+            inner_nodes: BTreeSet::new(),
+            revocation_lists: parse_lists(&config.revocation_lists)?,
+            authorities,
+        };
+        for (name, authority) in &intermediates {
+            let fail = |error: IdentityError| ConfigError::new(*name, error);
+            let chain = msp
+                .authorities
+                .only_chain(authority)
+                .map_err(|e| fail(e.into()))?;
+            msp.check_revocation(authority, &chain[0]).map_err(fail)?;
+            msp.inner_nodes
+                .extend(chain.iter().map(|issuer| issuer.digest));
+        }
+        Ok(msp)
+    }
+
+    /// Judges the PEM text of a certificate by every rule of the organisation.
+    pub(crate) fn validate(&self, id_bytes: &[u8]) -> Result<Certificate, IdentityError> {
+        let certificate = well_formed(id_bytes)?;
+        if certificate.extensions.is_ca {
+            return Err(IdentityError::IsAuthority);
+        }
+        let chain = self.authorities.only_chain(&certificate)?;
+        if self.inner_nodes.contains(&chain[0].digest) {
+            return Err(IdentityError::IssuerIsInnerNode);
+        }
+        self.check_revocation(&certificate, &chain[0])?;
+        self.units
+            .check(&certificate.units, &certifiers_id(&chain))?;
+        Ok(certificate)
+    }
+
+    fn check_revocation(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+    ) -> Result<(), IdentityError> {
+        let serial = &certificate.serial;
+        match self
+            .revocation_lists
+            .iter()
+            .any(|list| list.revokes(serial, issuer))
+        {
+            true => Err(IdentityError::Revoked),
+            false => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Msp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Msp")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<ChainError> for IdentityError {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::ExtendedKeyUsage => Self::ExtendedKeyUsage,
+            ChainError::None => Self::NoChain,
+            ChainError::Several => Self::SeveralChains,
+        }
+    }
+}
+
+/// SHA-256 of the issuers of a path, nearest first.
+pub(crate) fn certifiers_id(chain: &[Arc<Certificate>]) -> [u8; 32] {
+    let concatenated: Vec<u8> = chain
+        .iter()
+        .flat_map(|issuer| issuer.der.iter().copied())
+        .collect();
+    sha256(&concatenated)
+}
+
+/// Parses an identity's PEM text: one block, of a certificate, and nothing after it (§15.1, C-52).
+fn well_formed(id_bytes: &[u8]) -> Result<Certificate, IdentityError> {
+    let block = pem::first(id_bytes).ok_or(IdentityError::NotPem)?;
+    if !block.rest.is_empty() {
+        return Err(IdentityError::TrailingBytes);
+    }
+    if !["CERTIFICATE", ""].contains(&block.label) {
+        return Err(IdentityError::WrongBlock(
+            block.label.chars().take(LABEL_SHOWN_MAX).collect(),
+        ));
+    }
+    Certificate::from_der(&block.der).map_err(IdentityError::Certificate)
+}
+
+pub(crate) fn parse_certificate(source: &Source) -> Result<Certificate, ConfigError> {
+    let fail = |problem: String| ConfigError::new(&source.name, problem);
+    let block = pem::first_of(&source.content, &["CERTIFICATE"])
+        .ok_or_else(|| fail("no PEM block of type CERTIFICATE".into()))?;
+    Certificate::from_der(&block.der).map_err(|error| fail(error.to_string()))
+}
+
+/// Parses the certificates of authorities; one given twice counts once.
+fn parse_authorities(sources: &[Source]) -> Result<Vec<(&str, Arc<Certificate>)>, ConfigError> {
+    let mut authorities: Vec<(&str, Arc<Certificate>)> = Vec::with_capacity(sources.len());
+    for source in sources {
+        let fail = |problem| Err(ConfigError::new(&source.name, problem));
+        let certificate = parse_certificate(source)?;
+        let extensions = &certificate.extensions;
+        if !extensions.may_sign_certificates() {
+            return fail("is not an authority, expected CA:TRUE and a key usage of signing");
+        }
+        if extensions.subject_key_id.is_none() {
+            return fail("has no subject key identifier");
+        }
+        if extensions.has_name_constraints {
+            return fail("has name constraints, which are not supported");
+        }
+        if !authorities
+            .iter()
+            .any(|(_, known)| known.digest == certificate.digest)
+        {
+            authorities.push((&source.name, Arc::new(certificate)));
+        }
+    }
+    Ok(authorities)
+}
+
+fn parse_lists(sources: &[Source]) -> Result<Vec<RevocationList>, ConfigError> {
+    let parse = |source: &Source| {
+        let fail = |problem: String| ConfigError::new(&source.name, problem);
+        let block = pem::first_of(&source.content, &["X509 CRL"]);
+        let der = block
+            .as_ref()
+            .map_or(&source.content[..], |block| &block.der);
+        let list = RevocationList::from_der(der).map_err(|error| fail(error.to_string()))?;
+        match list.authority_key_id {
+            Some(_) => Ok(list),
+            None => Err(fail("has no authority key identifier".into())),
+        }
+    };
+    sources.iter().map(parse).collect()
+}
+
+/// How much of a stranger's PEM label an error repeats, in characters.
+const LABEL_SHOWN_MAX: usize = 32;

@@ -1,0 +1,155 @@
+//! The identity a node speaks with.
+
+use std::fmt;
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
+};
+use bytes::Bytes;
+use gossip_proto::msp::SerializedIdentity;
+use prost::Message;
+
+use crate::certificate::{Certificate, sha256};
+use crate::ecdsa::{self, Curve};
+use crate::error::ConfigError;
+use crate::msp::{Source, parse_certificate};
+use crate::pem;
+
+/// The PKI-ID of a serialized identity, 32 bytes (C-1).
+///
+/// Nothing is validated; empty or undecodable bytes have none (C-2).
+#[must_use]
+pub fn pki_id(identity: &[u8]) -> Option<[u8; 32]> {
+    if identity.is_empty() {
+        return None;
+    }
+    let SerializedIdentity { mspid, id_bytes } = SerializedIdentity::decode(identity).ok()?;
+    Some(pki_id_of(&mspid, &id_bytes))
+}
+
+pub(crate) fn pki_id_of(mspid: &str, id_bytes: &[u8]) -> [u8; 32] {
+    sha256(&[mspid.as_bytes(), id_bytes].concat())
+}
+
+/// The local node's certificate and private key.
+pub struct SigningIdentity {
+    mspid: String,
+    serialized: Bytes,
+    pki_id: [u8; 32],
+    not_after: u64,
+    curve: Curve,
+    key: EcdsaKeyPair,
+}
+
+impl SigningIdentity {
+    /// Joins a certificate and its private key, PKCS#8 or SEC1, on P-256 or P-384.
+    ///
+    /// The certificate is serialized as Fabric does, in standard PEM, whatever text is around it
+    /// (C2.d). Its validity is not judged; see [`Msp`](crate::Msp) and [`not_after`](Self::not_after).
+    ///
+    /// # Errors
+    ///
+    /// Names the source that cannot be used; a key of another certificate is an error.
+    pub fn new(mspid: &str, certificate: &Source, key: &Source) -> Result<Self, ConfigError> {
+        if mspid.is_empty() {
+            return Err(ConfigError::new(
+                "MSP id",
+                "is empty, expected the organisation's id",
+            ));
+        }
+        let parsed = parse_certificate(certificate)?;
+        let pair = parse_key(key, &parsed, &certificate.name)?;
+        let id_bytes = Bytes::from(pem::encode("CERTIFICATE", &parsed.der));
+        let identity = SerializedIdentity {
+            mspid: mspid.to_owned(),
+            id_bytes,
+        };
+        Ok(Self {
+            pki_id: pki_id_of(mspid, &identity.id_bytes),
+            serialized: identity.encode_to_vec().into(),
+            mspid: identity.mspid,
+            not_after: parsed.not_after,
+            curve: parsed.key.curve(),
+            key: pair,
+        })
+    }
+
+    /// The MSP id of the organisation.
+    #[must_use]
+    pub fn mspid(&self) -> &str {
+        &self.mspid
+    }
+
+    /// The serialized identity, the same bytes wherever a node shows itself.
+    #[must_use]
+    pub fn serialized(&self) -> &Bytes {
+        &self.serialized
+    }
+
+    /// The PKI-ID.
+    #[must_use]
+    pub fn pki_id(&self) -> [u8; 32] {
+        self.pki_id
+    }
+
+    /// The end of the certificate's validity, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn not_after(&self) -> u64 {
+        self.not_after
+    }
+
+    /// Signs SHA-256 of `message`: ECDSA, DER, low S (W-13).
+    ///
+    /// # Errors
+    ///
+    /// Only when the cryptographic library fails.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        ecdsa::sign(&self.key, self.curve, message).ok_or(SignError)
+    }
+}
+
+impl fmt::Debug for SigningIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningIdentity")
+            .field("mspid", &self.mspid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The cryptographic library could not sign.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SignError;
+
+impl fmt::Display for SignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the cryptographic library could not sign")
+    }
+}
+
+impl std::error::Error for SignError {}
+
+fn parse_key(
+    source: &Source,
+    certificate: &Certificate,
+    certificate_name: &str,
+) -> Result<EcdsaKeyPair, ConfigError> {
+    let fail = |problem: String| ConfigError::new(&source.name, problem);
+    let block = pem::first_of(&source.content, &["PRIVATE KEY", "EC PRIVATE KEY"])
+        .ok_or_else(|| fail("no PEM block of type PRIVATE KEY or EC PRIVATE KEY".into()))?;
+    let algorithm = match certificate.key.curve() {
+        Curve::P256 => &ECDSA_P256_SHA256_ASN1_SIGNING,
+        Curve::P384 => &ECDSA_P384_SHA384_ASN1_SIGNING,
+    };
+    let curve = certificate.key.curve();
+    let pair = EcdsaKeyPair::from_private_key_der(algorithm, &block.der).map_err(|error| {
+        fail(format!(
+            "not a private key on {curve:?}, the curve of {certificate_name}: {error}"
+        ))
+    })?;
+    match pair.public_key().as_ref() == certificate.key.point() {
+        true => Ok(pair),
+        false => Err(fail(format!(
+            "is the private key of another certificate than {certificate_name}"
+        ))),
+    }
+}
