@@ -6,7 +6,9 @@
 //! - every `bytes` field is a [`bytes::Bytes`], which shares the buffer it was decoded from;
 //! - maps are ordered, so that the same message encodes to the same bytes;
 //! - unknown fields are dropped when decoding. Keep the bytes received of whatever is signed, and
-//!   never encode it again to forward it.
+//!   never encode it again to forward it;
+//! - a known field of the wrong wire type fails the decoding, where Fabric takes it for an unknown
+//!   one.
 //!
 //! The test `generated` compares the checked-in types with the schema. After a change of the
 //! schema, write them anew:
