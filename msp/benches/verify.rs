@@ -1,1 +1,92 @@
-fn main() {}
+//! What a node pays for each message and block: a remembered identity, a signature, a block.
+
+use bytes::Bytes;
+use divan::counter::{BytesCount, ItemsCount};
+use gossip_msp::{BlockVerifier, Identities, orderer_msps};
+use gossip_proto::common::{Block, Metadata, SignatureHeader};
+use prost::Message;
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench]
+fn validate_a_remembered_identity(bencher: divan::Bencher<'_, '_>) {
+    let signed = Signed::recorded();
+    bencher
+        .counter(ItemsCount::new(1usize))
+        .bench(|| signed.identities.validate(&signed.creator));
+}
+
+#[divan::bench]
+fn validate_an_identity_for_the_first_time(bencher: divan::Bencher<'_, '_>) {
+    let signed = Signed::recorded();
+    bencher
+        .with_inputs(|| Identities::new(orderer_msps(&signed.genesis).expect("genesis").1))
+        .bench_values(|identities| identities.validate(&signed.creator));
+}
+
+#[divan::bench]
+fn verify_a_signature(bencher: divan::Bencher<'_, '_>) {
+    let Signed {
+        identities,
+        creator,
+        signature,
+        message,
+        ..
+    } = Signed::recorded();
+    identities
+        .verify(&creator, &signature, &message)
+        .expect("a valid signature");
+    bencher
+        .counter(ItemsCount::new(1usize))
+        .bench(|| identities.verify(&creator, &signature, &message));
+}
+
+#[divan::bench]
+fn verify_a_block(bencher: divan::Bencher<'_, '_>) {
+    let chain = support::recorded_chain();
+    let (channel, orderers) = orderer_msps(&chain[0]).expect("genesis");
+    let verifier = BlockVerifier::new();
+    verifier.set_channel(&channel, orderers, 1);
+    let block = &chain[NUMBER];
+    verifier
+        .verify(&channel, NUMBER as u64, block)
+        .expect("a valid block");
+    bencher
+        .counter(BytesCount::new(block.len()))
+        .bench(|| verifier.verify(&channel, NUMBER as u64, block));
+}
+
+/// An orderer's signature of a recorded block.
+struct Signed {
+    genesis: Bytes,
+    identities: Identities,
+    creator: Bytes,
+    signature: Bytes,
+    message: Vec<u8>,
+}
+
+impl Signed {
+    fn recorded() -> Self {
+        let chain = support::recorded_chain();
+        let block = Block::decode(chain[NUMBER].clone()).expect("a block");
+        let slots = block.metadata.expect("metadata").metadata;
+        let metadata = Metadata::decode(slots[0].clone()).expect("signatures");
+        let first = &metadata.signatures[0];
+        let header = gossip_msp::header_bytes(&block.header.expect("a header"));
+        let creator = SignatureHeader::decode(first.signature_header.clone());
+        Self {
+            identities: Identities::new(orderer_msps(&chain[0]).expect("genesis").1),
+            creator: creator.expect("a header").creator,
+            signature: first.signature.clone(),
+            message: [&metadata.value[..], &first.signature_header, &header].concat(),
+            genesis: chain[0].clone(),
+        }
+    }
+}
+
+const NUMBER: usize = 46;

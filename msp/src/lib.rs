@@ -2,12 +2,16 @@
 //!
 //! - [`Msp`]: the rules of one organisation, from an MSP folder or a channel's configuration;
 //! - [`Identities`]: all known organisations, judging identities and signatures from any thread;
-//! - [`SigningIdentity`]: the local node's certificate and key.
+//! - [`SigningIdentity`]: the local node's certificate and key;
+//! - [`BlockVerifier`]: whether blocks are ones that a channel's orderers made.
 //!
 //! Everything is synchronous and takes all time from its caller or from certificates.
 
+mod block;
 mod certificate;
 mod chain;
+mod channel_config;
+mod draft;
 mod ecdsa;
 mod error;
 mod folder;
@@ -15,9 +19,14 @@ mod identities;
 mod msp;
 mod pem;
 mod signing;
+mod transaction;
 mod units;
+mod wire;
 
+pub use block::{BlockError, BlockVerifier, header_bytes, header_hash};
 pub use certificate::ParseError;
+pub use channel_config::{application_msps, orderer_msps};
+pub use draft::{BlockDraft, SealedBlock};
 pub use ecdsa::SignatureError;
 pub use error::{ConfigError, IdentityError};
 pub use identities::{Facts, Identities, VerifyError};

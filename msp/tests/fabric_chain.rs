@@ -1,0 +1,271 @@
+//! Blocks of a real ordering service: all verify, and no tampered one does.
+
+mod support;
+
+use bytes::Bytes;
+use gossip_msp::{
+    BlockError, BlockVerifier, Identities, Msp, application_msps, header_hash, orderer_msps,
+};
+use gossip_proto::common::{Block, Metadata, MetadataSignature};
+use gossip_proto::msp::SerializedIdentity;
+use prost::Message;
+
+use support::{data, recorded_chain};
+
+/// C-44, C-45: every signed block verifies, and each names the header hash of the one before.
+///
+/// The genesis block is right in all but that nobody signs genesis blocks.
+#[test]
+fn all_signed_blocks_verify_and_form_a_chain_on_the_genesis_block() {
+    let (chain, verifier) = recorded();
+    assert_eq!(chain.len(), 68);
+    let mut previous_hash = Bytes::new();
+    for (number, block) in chain.iter().enumerate() {
+        let expected = if number == 0 {
+            Err(BlockError::TooFewSigners(0))
+        } else {
+            Ok(())
+        };
+        assert_eq!(
+            verifier.verify(CHANNEL, number as u64, block),
+            expected,
+            "block {number}"
+        );
+        let header = Block::decode(block.clone())
+            .expect("a block")
+            .header
+            .expect("a header");
+        assert_eq!(header.previous_hash, previous_hash, "block {number}");
+        previous_hash = Bytes::copy_from_slice(&header_hash(&header));
+    }
+}
+
+#[test]
+fn the_genesis_block_names_the_organisations() {
+    let genesis = &recorded_chain()[0];
+    let (channel, orderers) = orderer_msps(genesis).expect("a configuration");
+    assert_eq!(
+        (channel.as_str(), ids(&orderers)),
+        (CHANNEL, vec!["OrdererMSP"])
+    );
+    let (channel, members) = application_msps(genesis).expect("a configuration");
+    assert_eq!(
+        (channel.as_str(), ids(&members)),
+        (CHANNEL, vec!["Org1MSP", "Org2MSP"])
+    );
+}
+
+#[test]
+fn a_peer_of_the_channel_is_valid_by_folder_and_by_configuration() {
+    let folder = data().join("orgs/org1/peer2/msp");
+    let pem = std::fs::read(folder.join("signcerts/peer2.org1.example.com-cert.pem"));
+    let id_bytes = pem.expect("a certificate").into();
+    let identity = SerializedIdentity {
+        mspid: "Org1MSP".into(),
+        id_bytes,
+    }
+    .encode_to_vec();
+    let of_folder = Msp::from_folder(&folder, "Org1MSP").expect("an MSP folder");
+    let (_, of_channel) = application_msps(&recorded_chain()[0]).expect("a configuration");
+    let facts = Identities::new([of_folder]).validate(&identity);
+    assert!(facts.is_ok(), "{facts:?}");
+    assert_eq!(Identities::new(of_channel).validate(&identity), facts);
+}
+
+#[test]
+fn a_block_that_is_no_configuration_names_no_organisations() {
+    let chain = recorded_chain();
+    for block in [
+        Bytes::new(),
+        Bytes::from_static(&[0xff]),
+        chain[chain.len() - 1].clone(),
+    ] {
+        let error = orderer_msps(&block).expect_err("no configuration");
+        assert!(!error.subject.is_empty());
+    }
+}
+
+/// C-44, CH-50: each check of a block's structure refuses in isolation, and by name.
+#[test]
+fn a_block_with_one_broken_part_is_refused_for_that_part() {
+    let edits: [(BlockError, Edit); 10] = [
+        (BlockError::NoHeader, |block| block.header = None),
+        (BlockError::WrongNumber(NUMBER + 1), |block| {
+            header(block).number += 1
+        }),
+        (BlockError::NoTransactions, |block| block.data = None),
+        (BlockError::NoChannelHeader, |block| {
+            set_transaction(block, 0, b"junk".to_vec())
+        }),
+        (BlockError::NoMetadata, |block| block.metadata = None),
+        (BlockError::MalformedTransaction(1), |block| {
+            set_transaction(block, 1, Vec::new())
+        }),
+        (BlockError::WrongDataHash, |block| {
+            let data = &mut block.data.as_mut().expect("data").data;
+            data.swap(0, 1);
+        }),
+        (BlockError::WrongDataHash, |block| {
+            header(block).data_hash = Bytes::new()
+        }),
+        (BlockError::TooFewSigners(0), |block| {
+            header(block).previous_hash = Bytes::new()
+        }),
+        (BlockError::UndecodableSignatures, |block| {
+            set_slot(block, b"\xff".to_vec())
+        }),
+    ];
+    let (chain, verifier) = recorded();
+    let number = NUMBER as usize;
+    for (expected, edit) in edits {
+        let tampered = edited(&chain[number], edit);
+        assert_eq!(verifier.verify(CHANNEL, NUMBER, &tampered), Err(expected));
+    }
+    let cut = chain[number].slice(..chain[number].len() - 1);
+    assert_eq!(
+        verifier.verify(CHANNEL, NUMBER, &cut),
+        Err(BlockError::Undecodable)
+    );
+}
+
+#[test]
+fn a_block_of_another_or_an_unknown_channel_is_refused() {
+    let (chain, verifier) = recorded();
+    let block = &chain[NUMBER as usize];
+    assert_eq!(
+        verifier.verify("ch2", NUMBER, block),
+        Err(BlockError::WrongChannel)
+    );
+    verifier.remove_channel(CHANNEL);
+    assert_eq!(
+        verifier.verify(CHANNEL, NUMBER, block),
+        Err(BlockError::UnknownChannel)
+    );
+}
+
+/// CH-51, SV-52, SV-53: bytes after an envelope are refused unless they are unknown fields or the
+/// envelope is a lone configuration, where only the data hash tells.
+#[test]
+fn trailing_bytes_are_malformed_except_as_unknown_fields_or_in_a_configuration() {
+    let (chain, verifier) = recorded();
+    let with_tail = |number: u64, tail: &[u8]| {
+        let tampered = edited(&chain[number as usize], |block| {
+            let last = block.data.as_ref().expect("data").data.len() - 1;
+            let envelope = [transaction(block, last), tail].concat();
+            set_transaction(block, last, envelope);
+        });
+        verifier.verify(CHANNEL, number, &tampered)
+    };
+    let last = Block::decode(chain[NUMBER as usize].clone()).expect("a block");
+    let last = last.data.expect("data").data.len() - 1;
+    assert_eq!(
+        with_tail(NUMBER, &[0]),
+        Err(BlockError::MalformedTransaction(last))
+    );
+    assert_eq!(
+        with_tail(NUMBER, &[0x12, 1, 1]),
+        Err(BlockError::MalformedTransaction(last))
+    );
+    assert_eq!(
+        with_tail(NUMBER, &[0x1a, 1, 1]),
+        Err(BlockError::WrongDataHash)
+    );
+    assert_eq!(with_tail(0, &[0x12, 1, 1]), Err(BlockError::WrongDataHash));
+}
+
+/// SV-56, SV-57: one orderer counts once, a wrong signature spoils no right one, and a signature
+/// header that cannot be decoded spoils all.
+#[test]
+fn signers_are_counted_by_valid_signatures_of_different_orderers() {
+    let (chain, verifier) = recorded();
+    let verify = |edit: fn(&mut Vec<MetadataSignature>)| {
+        let tampered = edited(&chain[NUMBER as usize], |block| {
+            let mut slot =
+                Metadata::decode(&block.metadata.as_ref().expect("metadata").metadata[0][..])
+                    .expect("signatures");
+            edit(&mut slot.signatures);
+            set_slot(block, slot.encode_to_vec());
+        });
+        verifier.verify(CHANNEL, NUMBER, &tampered)
+    };
+    assert_eq!(verify(Vec::clear), Err(BlockError::TooFewSigners(0)));
+    assert_eq!(
+        verify(|all| all[0].signature = Bytes::new()),
+        Err(BlockError::TooFewSigners(0))
+    );
+    assert_eq!(
+        verify(|all| all[0].signature_header = Bytes::from_static(&[0xff])),
+        Err(BlockError::UndecodableSignatures),
+    );
+    assert_eq!(
+        verify(|all| all.resize(257, all[0].clone())),
+        Err(BlockError::TooManySignatures(257))
+    );
+    let wrong_then_right: fn(&mut Vec<MetadataSignature>) = |all| {
+        all.insert(
+            0,
+            MetadataSignature {
+                signature: Bytes::new(),
+                ..all[0].clone()
+            },
+        );
+    };
+    assert_eq!(verify(wrong_then_right), Ok(()));
+
+    let (channel, orderers) = orderer_msps(&chain[0]).expect("a configuration");
+    verifier.set_channel(&channel, orderers, 2);
+    assert_eq!(
+        verify(|all| all.push(all[0].clone())),
+        Err(BlockError::TooFewSigners(1))
+    );
+}
+
+/// Members of the channel that run no ordering service sign in vain.
+#[test]
+fn signers_of_other_organisations_do_not_count() {
+    let (chain, verifier) = recorded();
+    let (_, members) = application_msps(&chain[0]).expect("a configuration");
+    verifier.set_channel(CHANNEL, members, 1);
+    let verdict = verifier.verify(CHANNEL, NUMBER, &chain[NUMBER as usize]);
+    assert_eq!(verdict, Err(BlockError::TooFewSigners(0)));
+}
+
+fn recorded() -> (Vec<Bytes>, BlockVerifier) {
+    let chain = recorded_chain();
+    let (channel, orderers) = orderer_msps(&chain[0]).expect("a configuration");
+    let verifier = BlockVerifier::new();
+    verifier.set_channel(&channel, orderers, 1);
+    (chain, verifier)
+}
+
+fn ids(msps: &[Msp]) -> Vec<&str> {
+    msps.iter().map(Msp::id).collect()
+}
+
+fn edited(block: &Bytes, edit: impl FnOnce(&mut Block)) -> Bytes {
+    let mut block = Block::decode(block.clone()).expect("a block");
+    edit(&mut block);
+    block.encode_to_vec().into()
+}
+
+fn header(block: &mut Block) -> &mut gossip_proto::common::BlockHeader {
+    block.header.as_mut().expect("a header")
+}
+
+fn transaction(block: &Block, index: usize) -> &[u8] {
+    &block.data.as_ref().expect("data").data[index]
+}
+
+fn set_transaction(block: &mut Block, index: usize, bytes: Vec<u8>) {
+    block.data.as_mut().expect("data").data[index] = bytes.into();
+}
+
+fn set_slot(block: &mut Block, bytes: Vec<u8>) {
+    block.metadata.as_mut().expect("metadata").metadata[0] = bytes.into();
+}
+
+type Edit = fn(&mut Block);
+
+const CHANNEL: &str = "ch1";
+/// A block of several transactions.
+const NUMBER: u64 = 46;
