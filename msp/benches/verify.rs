@@ -6,8 +6,8 @@ use gossip_msp::{BlockVerifier, Identities, orderer_msps};
 use gossip_proto::common::{Block, Metadata, SignatureHeader};
 use prost::Message;
 
-#[path = "../tests/support/mod.rs"]
-mod support;
+#[path = "../tests/suite/chain.rs"]
+mod chain;
 
 fn main() {
     divan::main();
@@ -48,7 +48,7 @@ fn verify_a_signature(bencher: divan::Bencher<'_, '_>) {
 
 #[divan::bench]
 fn verify_a_block(bencher: divan::Bencher<'_, '_>) {
-    let chain = support::recorded_chain();
+    let chain = chain::recorded_chain();
     let (channel, orderers) = orderer_msps(&chain[0]).expect("genesis");
     let verifier = BlockVerifier::new();
     verifier.set_channel(&channel, orderers, 1);
@@ -72,7 +72,7 @@ struct Signed {
 
 impl Signed {
     fn recorded() -> Self {
-        let chain = support::recorded_chain();
+        let chain = chain::recorded_chain();
         let block = Block::decode(chain[NUMBER].clone()).expect("a block");
         let slots = block.metadata.expect("metadata").metadata;
         let metadata = Metadata::decode(slots[0].clone()).expect("signatures");

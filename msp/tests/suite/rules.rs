@@ -1,14 +1,11 @@
 //! Who is a member: each rule of the reference's membership service provider by itself.
 
-#[path = "support/authority.rs"]
-mod authority;
-
 use gossip_msp::{
     Identities, IdentityError, Msp, MspConfig, NodeOus, OuIdentifier, ParseError, Source,
 };
 use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, SerialNumber, date_time_ymd};
 
-use authority::{Authority, Member, config, identity, msp, unit};
+use crate::authority::{Authority, ID, Member, config, identity, msp, unit};
 
 /// C-47: long expired certificates are valid, those older than their authority are not.
 #[test]
@@ -104,7 +101,6 @@ fn exactly_one_unit_names_a_role() {
     let member = |by: &Authority, units: &[&str]| {
         by.member(|params| units.iter().for_each(|text| unit(params, text)))
     };
-    // The maker of certificates keeps one unit of each name, so two roles come as two texts.
     assert_eq!(verdict(&config, &member(&root, &["peer"])), Ok(()));
     assert_eq!(verdict(&config, &member(&other, &["client"])), Ok(()));
     assert_eq!(
@@ -115,6 +111,9 @@ fn exactly_one_unit_names_a_role() {
         verdict(&config, &member(&root, &["admin"])),
         Err(IdentityError::NoRole)
     );
+    assert_eq!(verdict(&config, &member(&root, &["sales", "peer"])), Ok(()));
+    let both = verdict(&config, &member(&root, &["client", "peer"]));
+    assert_eq!(both, Err(IdentityError::SeveralRoles));
     let by_other = verdict(&config, &member(&other, &["peer"]));
     assert_eq!(by_other, Err(IdentityError::WrongCertifier));
 }
@@ -187,6 +186,40 @@ fn authorities_strangers_and_other_keys_are_no_members() {
     assert_eq!(
         ed25519,
         Err(IdentityError::Certificate(ParseError::UnsupportedKey))
+    );
+}
+
+/// §15.2 step 3: a renewed root beside the old one makes a second path.
+#[test]
+fn more_than_one_path_is_refused() {
+    let root = Authority::root("root");
+    let mut config = config(&root);
+    config.root_certs.push(root.source());
+    let member = root.member(|_| ());
+    assert_eq!(
+        verdict(&config, &member),
+        Ok(()),
+        "the same root twice is one root"
+    );
+    config.root_certs.push(root.renewed("root").source());
+    assert_eq!(verdict(&config, &member), Err(IdentityError::SeveralChains));
+}
+
+/// §15.2 step 3: an authority's limit on the length of paths holds.
+#[test]
+fn paths_are_no_longer_than_their_authorities_allow() {
+    let root = Authority::root_with("root", |root| {
+        root.is_ca = IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    });
+    assert_eq!(verdict(&config(&root), &root.member(|_| ())), Ok(()));
+    let intermediate = root.intermediate("intermediate");
+    let long = MspConfig {
+        intermediate_certs: vec![intermediate.source()],
+        ..config(&root)
+    };
+    assert_eq!(
+        verdict(&long, &intermediate.member(|_| ())),
+        Err(IdentityError::NoChain)
     );
 }
 
@@ -276,7 +309,7 @@ fn replacing_the_organisations_forgets_old_verdicts() {
     identities.replace([msp(&config(&new))]);
     assert_eq!(identities.validate(&member), Err(IdentityError::NoChain));
     identities.replace([]);
-    let unknown = IdentityError::UnknownMsp(authority::ID.into());
+    let unknown = IdentityError::UnknownMsp(ID.into());
     assert_eq!(identities.validate(&member), Err(unknown));
 }
 

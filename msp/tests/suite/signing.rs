@@ -1,8 +1,5 @@
 //! The local identity, and blocks made with it.
 
-#[path = "support/authority.rs"]
-mod authority;
-
 use std::fs;
 use std::path::PathBuf;
 
@@ -11,7 +8,7 @@ use gossip_msp::{
     BlockDraft, BlockError, BlockVerifier, Identities, Msp, SigningIdentity, Source, pki_id,
 };
 
-use authority::{Authority, ID, Member, config, msp};
+use crate::authority::{Authority, ID, Member, config, msp, unit};
 
 /// W-13: what a node signs, others verify, on both curves and with both forms of keys.
 #[test]
@@ -84,7 +81,7 @@ fn the_text_around_a_certificate_does_not_change_the_identity() {
 fn folders_give_the_rules_and_the_identity() {
     let root = Authority::root("root");
     let (member, other) = (
-        root.member(|params| authority::unit(params, "peer")),
+        root.member(|params| unit(params, "peer")),
         root.member(|_| ()),
     );
     let folder = Folder::new("complete");

@@ -30,6 +30,14 @@ impl Authority {
         Self(signed.expect("an intermediate"))
     }
 
+    /// The same name and key in another certificate.
+    pub(crate) fn renewed(&self, name: &str) -> Self {
+        let key = KeyPair::from_pem(&self.0.key().serialize_pem()).expect("own key");
+        let mut params = authority_params(name);
+        params.not_after = date_time_ymd(2030, 1, 1);
+        Self(CertifiedIssuer::self_signed(params, key).expect("a root"))
+    }
+
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
@@ -115,10 +123,17 @@ pub(crate) fn identity(pem: &str) -> Vec<u8> {
 }
 
 /// Adds an organisational unit to the subject.
+///
+/// A subject keeps one value of each kind, so a second unit goes by its number.
 pub(crate) fn unit(params: &mut CertificateParams, text: &str) {
-    params
+    let kind = match params
         .distinguished_name
-        .push(DnType::OrganizationalUnitName, text);
+        .get(&DnType::OrganizationalUnitName)
+    {
+        None => DnType::OrganizationalUnitName,
+        Some(_) => DnType::CustomDnType(vec![2, 5, 4, 11]),
+    };
+    params.distinguished_name.push(kind, text);
 }
 
 fn authority_params(name: &str) -> CertificateParams {

@@ -1,7 +1,5 @@
 //! Blocks of a real ordering service: all verify, and no tampered one does.
 
-mod support;
-
 use bytes::Bytes;
 use gossip_msp::{
     BlockError, BlockVerifier, Identities, Msp, application_msps, header_hash, orderer_msps,
@@ -10,7 +8,7 @@ use gossip_proto::common::{Block, Metadata, MetadataSignature};
 use gossip_proto::msp::SerializedIdentity;
 use prost::Message;
 
-use support::{data, recorded_chain};
+use crate::chain::{data, recorded_chain};
 
 /// C-44, C-45: every signed block verifies, and each names the header hash of the one before.
 ///
