@@ -64,6 +64,10 @@ impl Certificate {
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, ParseError> {
         let parsed = x509_cert::Certificate::from_der(der)?;
         let tbs = parsed.tbs_certificate();
+        if tbs.signature() != parsed.signature_algorithm() {
+            let reason = "it names two signature algorithms";
+            return Err(ParseError::Malformed(reason.into()));
+        }
         let signed = Signed::new(
             der,
             parsed.signature_algorithm(),
@@ -295,12 +299,13 @@ const NAME_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.
 const AUTHORITY_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
 
 /// Extensions that Go's verifier understands, so that they may be critical.
-const HEEDED: [ObjectIdentifier; 7] = [
+const HEEDED: [ObjectIdentifier; 8] = [
     AUTHORITY_KEY_ID,
     ObjectIdentifier::new_unwrap("2.5.29.14"), // subject key identifier
     ObjectIdentifier::new_unwrap("2.5.29.15"), // key usage
     ObjectIdentifier::new_unwrap("2.5.29.17"), // subject alternative name
     ObjectIdentifier::new_unwrap("2.5.29.19"), // basic constraints
+    ObjectIdentifier::new_unwrap("2.5.29.31"), // where revocation lists are
     ObjectIdentifier::new_unwrap("2.5.29.32"), // certificate policies
     ObjectIdentifier::new_unwrap("2.5.29.37"), // extended key usage
 ];

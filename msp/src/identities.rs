@@ -60,7 +60,8 @@ impl From<SignatureError> for VerifyError {
 /// The organisations a node knows; judges identities and signatures from any thread.
 ///
 /// Valid identities are remembered by their exact bytes with their parsed keys, at most
-/// [`CACHED_MAX`](Self::CACHED_MAX) of them; invalid ones are judged again each time.
+/// [`CACHED_MAX`](Self::CACHED_MAX) of them; invalid and unusually long ones are judged again each
+/// time.
 #[derive(Debug)]
 pub struct Identities {
     state: RwLock<State>,
@@ -120,6 +121,9 @@ impl Identities {
             Some(valid) => valid,
             None => Arc::new(judge(&msps, identity)?),
         };
+        if identity.len() > CACHED_LEN_MAX {
+            return Ok(valid);
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&state.msps, &msps) {
             state.remember(identity, &valid);
@@ -194,5 +198,51 @@ fn judge(msps: &Msps, identity: &[u8]) -> Result<Valid, IdentityError> {
     })
 }
 
+/// The longest identity remembered, in bytes. Text before a PEM block may be of any length.
+const CACHED_LEN_MAX: usize = 16 << 10;
+
 /// How much of a stranger's MSP id an error repeats, in characters.
 const MSPID_SHOWN_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use crate::certificate::Certificate;
+
+    use super::*;
+
+    #[test]
+    fn the_cache_is_bounded_and_keeps_what_is_asked_for() {
+        let identities = Identities::new([]);
+        let valid = Arc::new(valid());
+        let remember = |identity: &[u8]| {
+            let mut state = identities.state.write().expect("no panic");
+            state.remember(identity, &valid);
+        };
+        remember(b"asked for");
+        for number in 0..3 * Identities::CACHED_MAX {
+            remember(&number.to_be_bytes());
+            let judged = identities.judge(b"asked for");
+            assert!(judged.is_ok(), "forgotten after {number} others");
+        }
+        let first = 0_usize.to_be_bytes();
+        assert!(identities.judge(&first).is_err(), "nobody asked for it");
+        let state = identities.state.read().expect("no panic");
+        assert!(state.recent.len() + state.older.len() <= Identities::CACHED_MAX);
+    }
+
+    fn valid() -> Valid {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::default();
+        let made = params.self_signed(&key).expect("a certificate");
+        let certificate = Certificate::from_der(made.der()).expect("a certificate");
+        Valid {
+            facts: Facts {
+                pki_id: [0; 32],
+                mspid: "MSP".into(),
+                not_after: certificate.not_after,
+            },
+            key: certificate.key,
+            certificate: certificate.digest,
+        }
+    }
+}

@@ -13,14 +13,17 @@ pub(crate) struct Block<'a> {
 
 /// Decodes the first block of `text`, `None` when there is no complete one.
 pub(crate) fn first(text: &[u8]) -> Option<Block<'_>> {
-    let begin = find(text, BEGIN)?;
-    let after_begin = &text[begin + BEGIN.len()..];
+    let after_begin = match text.strip_prefix(BEGIN) {
+        Some(rest) => rest,
+        None => after(text, &[b"\n", BEGIN].concat())?,
+    };
     let label_len = find(after_begin, DASHES)?;
     let label = str::from_utf8(&after_begin[..label_len]).ok()?;
     if label.contains(['\n', '\r']) {
         return None;
     }
     let body = &after_begin[label_len + DASHES.len()..];
+    after_line_end(body)?;
     let end = find(body, END)?;
     let tail = body[end + END.len()..]
         .strip_prefix(label.as_bytes())?
@@ -64,6 +67,10 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     text
 }
 
+fn after<'a>(text: &'a [u8], pattern: &[u8]) -> Option<&'a [u8]> {
+    find(text, pattern).map(|at| &text[at + pattern.len()..])
+}
+
 fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
     text.windows(pattern.len())
         .position(|window| window == pattern)
@@ -80,7 +87,7 @@ fn after_line_end(text: &[u8]) -> Option<&[u8]> {
 }
 
 const BEGIN: &[u8] = b"-----BEGIN ";
-const END: &[u8] = b"-----END ";
+const END: &[u8] = b"\n-----END ";
 const DASHES: &[u8] = b"-----";
 const LINE_WIDTH: usize = 64;
 
@@ -119,6 +126,9 @@ mod tests {
             "-----BEGIN A-----\nAQID\n-----END B-----\n",
             "-----BEGIN A-----\nAQ!D\n-----END A-----\n",
             "-----BEGIN A-----\nAQID\n-----END A-----junk\n",
+            "-----BEGIN A-----AQID\n-----END A-----\n",
+            "-----BEGIN A-----\nAQID-----END A-----\n",
+            "text-----BEGIN A-----\nAQID\n-----END A-----\n",
         ] {
             assert!(first(text.as_bytes()).is_none(), "{text:?}");
         }

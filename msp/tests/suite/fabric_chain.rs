@@ -218,6 +218,23 @@ fn signers_are_counted_by_valid_signatures_of_different_orderers() {
     );
 }
 
+/// Whatever single byte changes, no check panics, and what is accepted has the original content.
+#[test]
+fn no_changed_byte_gets_other_content_accepted() {
+    let (chain, verifier) = recorded();
+    let original = Block::decode(chain[1].clone()).expect("a block");
+    for at in 0..chain[1].len() {
+        let mut changed = chain[1].to_vec();
+        changed[at] ^= 1 << (at % 8);
+        let changed = Bytes::from(changed);
+        if verifier.verify(CHANNEL, 1, &changed).is_ok() {
+            let accepted = Block::decode(changed).expect("an accepted block");
+            assert_eq!(accepted.header, original.header, "byte {at}");
+            assert_eq!(accepted.data, original.data, "byte {at}");
+        }
+    }
+}
+
 /// Members of the channel that run no ordering service sign in vain.
 #[test]
 fn signers_of_other_organisations_do_not_count() {

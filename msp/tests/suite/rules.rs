@@ -166,6 +166,24 @@ fn only_one_certificate_block_is_well_formed() {
     ));
 }
 
+/// Whatever byte of the certificate changes, it is refused without a panic.
+#[test]
+fn no_changed_certificate_is_valid() {
+    let root = Authority::root("root");
+    let identities = Identities::new([msp(&config(&root))]);
+    let pem = root.member(|params| unit(params, "peer")).pem;
+    let base64 = pem.lines().nth(1).expect("base64").as_bytes()[0];
+    for (at, byte) in pem.bytes().enumerate().filter(|(_, byte)| *byte != b'\n') {
+        let mut changed = pem.clone().into_bytes();
+        changed[at] = if byte == base64 { b'z' } else { base64 };
+        let changed = String::from_utf8(changed).expect("ASCII");
+        assert!(
+            identities.validate(&identity(&changed)).is_err(),
+            "byte {at}"
+        );
+    }
+}
+
 /// §15.2 steps 1 to 3: an ECDSA key, no authority, one path.
 #[test]
 fn authorities_strangers_and_other_keys_are_no_members() {
