@@ -1,7 +1,7 @@
 //! What the rules need of an X.509 certificate or revocation list, parsed once.
 
 use aws_lc_rs::digest;
-use der::asn1::{AnyRef, ObjectIdentifier};
+use der::asn1::{AnyRef, BitString, ObjectIdentifier};
 use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
 use x509_cert::TbsCertificate;
 use x509_cert::crl::CertificateList;
@@ -68,11 +68,7 @@ impl Certificate {
             let reason = "it names two signature algorithms";
             return Err(ParseError::Malformed(reason.into()));
         }
-        let signed = Signed::new(
-            der,
-            parsed.signature_algorithm(),
-            parsed.signature().raw_bytes(),
-        )?;
+        let signed = Signed::new(der, parsed.signature_algorithm(), parsed.signature())?;
         Ok(Self {
             der: der.into(),
             digest: sha256(der),
@@ -167,7 +163,7 @@ pub(crate) struct RevocationList {
 impl RevocationList {
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, ParseError> {
         let list = CertificateList::<x509_cert::certificate::Rfc5280>::from_der(der)?;
-        let signature = list.signature.raw_bytes();
+        let signature = &list.signature;
         let extensions = list.tbs_cert_list.crl_extensions.unwrap_or_default();
         let key_id = extensions
             .iter()
@@ -207,16 +203,17 @@ impl Signed {
     fn new(
         der: &[u8],
         algorithm: &AlgorithmIdentifierOwned,
-        signature: &[u8],
+        signature: &BitString,
     ) -> Result<Self, ParseError> {
         let outer = AnyRef::from_der(der)?.value();
         let mut reader = SliceReader::new(outer)?;
         AnyRef::decode(&mut reader)?;
         let length = usize::try_from(reader.position())?;
         let hash = signature_hash(algorithm.oid)?;
-        if !ecdsa::is_canonical(signature) {
-            return Err(ParseError::NonCanonicalSignature);
-        }
+        let signature = signature
+            .as_bytes()
+            .filter(|bytes| ecdsa::is_canonical(bytes));
+        let signature = signature.ok_or(ParseError::NonCanonicalSignature)?;
         Ok(Self {
             bytes: outer[..length].into(),
             hash,
@@ -250,7 +247,11 @@ fn public_key(info: &SubjectPublicKeyInfoOwned) -> Result<VerifyingKey, ParseErr
         P384 => Curve::P384,
         _ => return Err(unsupported),
     };
-    VerifyingKey::new(curve, info.subject_public_key.raw_bytes()).ok_or(unsupported)
+    let point = info
+        .subject_public_key
+        .as_bytes()
+        .ok_or(unsupported.clone())?;
+    VerifyingKey::new(curve, point).ok_or(unsupported)
 }
 
 fn signature_hash(algorithm: ObjectIdentifier) -> Result<Hash, ParseError> {
