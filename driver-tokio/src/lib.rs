@@ -1,14 +1,22 @@
 //! Runs a [`gossip_core::Node`] on tokio, over gRPC with mutual TLS.
 //!
-//! One task owns the node; connections have a reading task each; threads do the cryptography and
-//! the ledger's work. A [`Handle`] is what the application holds.
+//! One task owns the node; connections have a reading task each; plain threads do the cryptography
+//! and the ledger's work. A [`Handle`] is what the application holds.
 //!
-//! [`runtime::start`] runs a node over any [`Transport`](transport::Transport).
+//! - [`Peer`] composes all of it and listens, or makes a service for a server that runs anyway.
+//! - [`runtime::start`] runs a node over any [`Transport`](transport::Transport).
+//! - [`grpc`] is the transport that Fabric's peers speak, [`tls`] its certificates.
 
+pub mod grpc;
+mod peer;
 pub mod runtime;
+pub mod tls;
 pub mod transport;
 
-pub use crate::runtime::{
-    Acceptor, Backends, CryptoPool, Handle, Item, Lifeline, PeerStats, Stopped, Subscription,
-    TransportStats,
+pub use crate::{
+    peer::{Peer, StartError},
+    runtime::{
+        Acceptor, Backends, CryptoPool, Handle, Item, Lifeline, PeerStats, Stopped, Subscription,
+        TransportStats,
+    },
 };

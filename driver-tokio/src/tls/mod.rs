@@ -1,0 +1,263 @@
+//! Certificates and keys of a peer, and what TLS makes of them.
+
+mod load;
+mod verifier;
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use gossip_core::TlsBinding;
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    client::WebPkiServerVerifier,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    sign::CertifiedKey,
+};
+use sha2::{Digest, Sha256};
+
+use self::verifier::{AlwaysPresent, AnyClientCert};
+
+pub use self::load::TlsError;
+
+/// A certificate chain, leaf first, and the private key of its leaf.
+#[derive(Clone)]
+pub struct KeyPair {
+    key: Arc<CertifiedKey>,
+    hash: [u8; 32],
+    /// What messages call it: file names, or what the caller said.
+    name: String,
+}
+
+impl KeyPair {
+    /// Takes a chain in DER and its key in PKCS #8, PKCS #1 or SEC 1 DER.
+    ///
+    /// `name` is what errors call the pair.
+    ///
+    /// # Errors
+    ///
+    /// If either is not what it should be, or the key is not that of the leaf certificate.
+    pub fn from_der(
+        name: &str,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
+        let Some(leaf) = chain.first() else {
+            return Err(TlsError::new(name, "one certificate or more", "found none"));
+        };
+        let hash = certificate_hash(leaf);
+        let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => TlsError::new(
+                name,
+                "the private key of the certificate",
+                "the key belongs to another certificate",
+            ),
+            error => TlsError::new(name, "a certificate and its private key", error),
+        })?;
+        Ok(Self {
+            key: Arc::new(key),
+            hash,
+            name: name.to_owned(),
+        })
+    }
+
+    /// Returns the SHA-256 of the leaf certificate's DER: what handshakes are bound to.
+    #[must_use]
+    pub const fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Certificates of authorities that are trusted.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    store: Arc<RootCertStore>,
+    name: String,
+}
+
+impl Roots {
+    /// Takes certificates in DER; `name` is what errors call them.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or one is not a certificate.
+    pub fn from_der(
+        name: &str,
+        certificates: impl IntoIterator<Item = CertificateDer<'static>>,
+    ) -> Result<Self, TlsError> {
+        let mut store = RootCertStore::empty();
+        for certificate in certificates {
+            store
+                .add(certificate)
+                .map_err(|error| TlsError::new(name, "certificates of authorities", error))?;
+        }
+        if store.is_empty() {
+            return Err(TlsError::new(name, "one certificate or more", "found none"));
+        }
+        Ok(Self {
+            store: Arc::new(store),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Joins two sets.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut store = (*self.store).clone();
+        store.extend(other.store.roots.iter().cloned());
+        Self {
+            store: Arc::new(store),
+            name: format!("{}, {}", self.name, other.name),
+        }
+    }
+}
+
+/// How a peer uses TLS. Clones are cheap, and share the authorities that are trusted.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    server_pair: KeyPair,
+    client_pair: KeyPair,
+    server: Arc<ServerConfig>,
+    client: Arc<RwLock<Arc<ClientConfig>>>,
+}
+
+impl TlsConfig {
+    /// Takes the peer's certificate and the authorities that vouch for other peers' servers.
+    ///
+    /// The certificate is shown when dialled and when dialling. Whoever dials is asked for a
+    /// certificate, which may be anybody's but must be proven (W-43): gossip checks who it is.
+    ///
+    /// # Errors
+    ///
+    /// If the certificates cannot be used for TLS.
+    pub fn new(key_pair: &KeyPair, roots: &Roots) -> Result<Self, TlsError> {
+        Self::with_client_pair(key_pair, key_pair, roots)
+    }
+
+    /// As [`new`](Self::new), with another certificate to show when dialling:
+    /// `peer.tls.clientCert`.
+    ///
+    /// # Errors
+    ///
+    /// If the certificates cannot be used for TLS.
+    pub fn with_client_pair(
+        server: &KeyPair,
+        client: &KeyPair,
+        roots: &Roots,
+    ) -> Result<Self, TlsError> {
+        let verifier = Arc::new(AnyClientCert::new(provider()));
+        Ok(Self {
+            server_pair: server.clone(),
+            client_pair: client.clone(),
+            server: server_config(server, verifier)?,
+            client: Arc::new(RwLock::new(client_config(client, roots)?)),
+        })
+    }
+
+    /// Serves only those with a certificate of these authorities: `peer.tls.clientAuthRequired`.
+    ///
+    /// # Errors
+    ///
+    /// If the certificates cannot be used for TLS.
+    pub fn require_client_auth(mut self, authorities: &Roots) -> Result<Self, TlsError> {
+        // Go clients keep their certificate to themselves if a list of names lacks theirs (W-44).
+        let store = Arc::clone(&authorities.store);
+        let verifier = WebPkiClientVerifier::builder_with_provider(store, provider())
+            .clear_root_hint_subjects()
+            .build()
+            .map_err(|error| TlsError::new(&authorities.name, "authorities of clients", error))?;
+        self.server = server_config(&self.server_pair, verifier)?;
+        Ok(self)
+    }
+
+    /// Replaces the authorities that vouch for servers, from the next dial on (C3.1.c).
+    ///
+    /// # Errors
+    ///
+    /// If the certificates cannot be used for TLS; nothing changed then.
+    pub fn set_roots(&self, roots: &Roots) -> Result<(), TlsError> {
+        let client = client_config(&self.client_pair, roots)?;
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        Ok(())
+    }
+
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
+
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.client.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Binds a connection that was accepted to the certificates on it.
+    pub(crate) fn accepted(&self, remote: Option<&[CertificateDer<'_>]>) -> TlsBinding {
+        bind(&self.server_pair, remote)
+    }
+
+    /// Binds a connection that was dialled to the certificates on it.
+    pub(crate) fn dialled(&self, remote: Option<&[CertificateDer<'_>]>) -> TlsBinding {
+        bind(&self.client_pair, remote)
+    }
+}
+
+/// Returns the SHA-256 of a certificate's DER (C5.a).
+#[must_use]
+pub fn certificate_hash(der: &CertificateDer<'_>) -> [u8; 32] {
+    Sha256::digest(der).into()
+}
+
+fn bind(local: &KeyPair, remote: Option<&[CertificateDer<'_>]>) -> TlsBinding {
+    TlsBinding {
+        local: local.hash(),
+        remote: remote.and_then(|chain| chain.first()).map(certificate_hash),
+    }
+}
+
+fn server_config(
+    key_pair: &KeyPair,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::new(&key_pair.name, "TLS 1.2 and 1.3", error))?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(AlwaysPresent::new(Arc::clone(&key_pair.key))));
+    config.alpn_protocols = vec![ALPN_H2.to_vec()];
+    // Every connection proves its certificates anew; there is nothing to resume.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(Arc::new(config))
+}
+
+fn client_config(key_pair: &KeyPair, roots: &Roots) -> Result<Arc<ClientConfig>, TlsError> {
+    let store = Arc::clone(&roots.store);
+    let verifier = WebPkiServerVerifier::builder_with_provider(store, provider())
+        .build()
+        .map_err(|error| TlsError::new(&roots.name, "authorities of servers", error))?;
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::new(&key_pair.name, "TLS 1.2 and 1.3", error))?
+        .with_webpki_verifier(verifier)
+        .with_client_cert_resolver(Arc::new(AlwaysPresent::new(Arc::clone(&key_pair.key))));
+    config.alpn_protocols = vec![ALPN_H2.to_vec()];
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// The protocol that is offered and must be chosen (W-4).
+pub(crate) const ALPN_H2: &[u8] = b"h2";
