@@ -15,8 +15,6 @@ pub mod transport;
 
 pub use crate::{
     peer::{Peer, StartError},
-    runtime::{
-        Acceptor, Backends, CryptoPool, Handle, Item, Lifeline, PeerStats, Stopped, Subscription,
-        TransportStats,
-    },
+    runtime::{Backends, CryptoPool, Handle, Item, PeerStats, Subscription},
+    transport::{Stopped, TransportStats},
 };

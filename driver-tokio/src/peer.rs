@@ -7,8 +7,9 @@ use rustls::crypto::aws_lc_rs;
 
 use crate::{
     grpc::{BindError, GossipService, GrpcOptions, GrpcTransport, Listener},
-    runtime::{self, Backends, Counters, CryptoPool, Handle},
+    runtime::{self, Backends, CryptoPool, Handle},
     tls::TlsConfig,
+    transport::{Acceptor, Counters},
 };
 
 /// Composes and starts a peer.
@@ -102,7 +103,7 @@ impl Peer {
         ))
     }
 
-    fn start(self, counters: Arc<Counters>) -> Result<(Handle, runtime::Acceptor), StartError> {
+    fn start(self, counters: Arc<Counters>) -> Result<(Handle, Acceptor), StartError> {
         let Self {
             mut config,
             backends,

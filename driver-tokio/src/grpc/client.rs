@@ -41,9 +41,8 @@ use super::{
     streams::{Frames, Responses, describe},
 };
 use crate::{
-    runtime::Counters,
     tls::{ALPN_H2, TlsConfig},
-    transport::{Connection, Dialled, Dialling, Transport, outgoing},
+    transport::{Connection, Counters, Dialled, Dialling, Transport, outgoing},
 };
 
 /// Dials peers: each time a transport connection of its own (C3.1.a).

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
-use crate::runtime::Counters;
+use crate::transport::Counters;
 
 /// A TCP connection whose bytes are counted.
 #[derive(Debug)]

@@ -20,8 +20,8 @@ use super::{
     io::{Counted, Io},
 };
 use crate::{
-    runtime::{Counters, Lifeline},
     tls::TlsConfig,
+    transport::{Counters, Lifeline},
 };
 
 /// A TCP port that the service is offered on, with TLS or without.

@@ -17,10 +17,7 @@ use tonic::{
 };
 
 use super::{PING_PATH, SERVICE, STREAM_PATH, codec::Untouched, streams};
-use crate::{
-    runtime::Acceptor,
-    transport::{Connection, outgoing},
-};
+use crate::transport::{Acceptor, Connection, outgoing};
 
 /// The gRPC service `gossip.Gossip` of one node, for a tonic server or any other tower server.
 ///

@@ -1,16 +1,16 @@
 //! What an application holds of a running node.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gossip_core::{
     Chaincode, ChannelConfig, ChannelId, ChannelPeer, Command, CommandError, Endpoint, Identity,
-    Member, Node, OrgId, PkiId,
+    Member, Node, OrgId, PkiId, Stats,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Subscription, counters::Counters};
-use crate::PeerStats;
+use super::Subscription;
+use crate::transport::{Counters, Stopped, TransportStats};
 
 /// A running node, for the application. Clones are cheap and equal.
 ///
@@ -249,17 +249,15 @@ impl Handle {
     }
 }
 
-/// The node has stopped.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Stopped;
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the node has stopped")
-    }
+/// What a node and its transport have counted since the start.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PeerStats {
+    /// What the node counted.
+    pub node: Stats,
+    /// What the transport counted.
+    pub transport: TransportStats,
 }
-
-impl std::error::Error for Stopped {}
 
 /// What a handle asks of the task that owns the node.
 pub(super) enum Request {

@@ -2,7 +2,6 @@
 
 mod clock;
 mod connections;
-mod counters;
 mod handle;
 mod pool;
 mod subscription;
@@ -15,7 +14,7 @@ use gossip_core::{
     Event, Job, JobClass, Node,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     task::JoinSet,
     time::{self, timeout},
 };
@@ -28,12 +27,13 @@ use self::{
     pool::LedgerThread,
     subscription::Publisher,
 };
-use crate::transport::{Connection, Dialled, StreamError, Transport};
+use crate::transport::{
+    Accepted, Acceptor, Connection, Counters, Dialled, StreamError, Transport, acceptor,
+};
 
 pub(crate) use self::clock::wall;
 pub use self::{
-    counters::{Counters, PeerStats, TransportStats},
-    handle::{Handle, Stopped},
+    handle::{Handle, PeerStats},
     pool::{Backends, CryptoPool},
     subscription::{Item, Subscription},
 };
@@ -63,15 +63,7 @@ pub fn start(
     let (inputs, arrived) = mpsc::channel(INPUTS_MAX);
     let (answers, answered) = mpsc::unbounded_channel();
     let (credit, credited) = mpsc::unbounded_channel();
-    let (stopping, stops) = watch::channel(false);
-    let (alive, ended) = mpsc::channel(1);
-    let acceptor = Acceptor {
-        inputs: inputs.clone(),
-        life: Lifeline {
-            stops,
-            _alive: alive,
-        },
-    };
+    let (acceptor, accepted) = acceptor();
     let owner = Owner {
         node,
         clock,
@@ -90,72 +82,15 @@ pub fn start(
         answered,
         credited,
         stop: None,
-        stopping,
-        ended,
+        accepted,
     };
     tokio::spawn(owner.run());
     Ok((Handle::new(requests, counters), acceptor))
 }
 
-/// Gives a node the streams that remotes open. Clones are cheap.
-#[derive(Clone, Debug)]
-pub struct Acceptor {
-    inputs: mpsc::Sender<Input>,
-    life: Lifeline,
-}
-
-impl Acceptor {
-    /// Gives the node a stream; waits while it has much to do.
-    ///
-    /// # Errors
-    ///
-    /// [`Stopped`], with the connection dropped.
-    pub async fn accept(&self, connection: Connection) -> Result<(), Stopped> {
-        if *self.life.stops.borrow() {
-            return Err(Stopped);
-        }
-        self.inputs
-            .send(Input::Accepted(Box::new(connection)))
-            .await
-            .map_err(|_| Stopped)
-    }
-
-    /// Returns what tells a listener to end, and the node that it has.
-    #[must_use]
-    pub fn lifeline(&self) -> Lifeline {
-        self.life.clone()
-    }
-
-    /// Makes an acceptor that may outlive the node: it is not waited for.
-    #[must_use]
-    pub fn detached(mut self) -> Self {
-        self.life.detach();
-        self
-    }
-}
-
-/// Ties a task to a node: the node, when it stops, waits a little until all are dropped.
-#[derive(Clone, Debug)]
-pub struct Lifeline {
-    stops: watch::Receiver<bool>,
-    _alive: mpsc::Sender<()>,
-}
-
-impl Lifeline {
-    /// Waits until the node is stopping.
-    pub async fn stopping(&mut self) {
-        let _ = self.stops.wait_for(|stopping| *stopping).await;
-    }
-
-    fn detach(&mut self) {
-        self._alive = mpsc::channel(1).0;
-    }
-}
-
 /// What reaches the owner from connections and dials.
 #[derive(Debug)]
 enum Input {
-    Accepted(Box<Connection>),
     Dialled {
         dial: DialId,
         result: Result<Box<Dialled>, String>,
@@ -192,8 +127,7 @@ struct Owner {
     credited: mpsc::UnboundedReceiver<ConnId>,
     /// Since when the node is stopping, and who waits for it.
     stop: Option<Stop>,
-    stopping: watch::Sender<bool>,
-    ended: mpsc::Receiver<()>,
+    accepted: Accepted,
 }
 
 struct Stop {
@@ -219,6 +153,7 @@ impl Owner {
                 Some(answer) = self.answered.recv() => self.give(Event::JobDone(answer)),
                 Some(conn) = self.credited.recv() => self.credit(conn),
                 Some(input) = self.arrived.recv() => self.input(input),
+                Some(connection) = self.accepted.recv() => self.connected(connection, None),
                 request = self.requested.recv(), if self.stop.is_none() => self.request(request),
                 () = &mut timer => {
                     if self.stop.as_ref().is_some_and(|stop| stop.deadline <= wake) {
@@ -324,7 +259,6 @@ impl Owner {
                 self.give(Event::Message { conn, frame });
                 drop(permit);
             }
-            Input::Accepted(connection) => self.connected(*connection, None),
             Input::Dialled { dial, result } => {
                 while self.dials.try_join_next().is_some() {}
                 match result.map(|dialled| *dialled) {
@@ -398,18 +332,18 @@ impl Owner {
         // A dial that the node no longer knows of may have left a connection.
         self.connections.close_all(CloseReason::Stopping);
         self.dials.abort_all();
-        let _ = self.stopping.send(true);
+        self.accepted.stop();
     }
 
     /// Ends what still runs, then tells those who wait.
     async fn finish(mut self) {
-        let _ = self.stopping.send(true);
+        self.accepted.stop();
         self.dials.shutdown().await;
         self.connections.shutdown().await;
         drop(self.arrived);
         drop(self.inputs);
         drop(self.transport);
-        let _ = timeout(STOP_TIMEOUT, self.ended.recv()).await;
+        let _ = timeout(STOP_TIMEOUT, self.accepted.ended()).await;
         drop(self.answered);
         self.ledger.stop().await;
         debug!("node stopped");

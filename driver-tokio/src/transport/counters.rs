@@ -2,18 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gossip_core::Stats;
-
-/// What a node and its transport have counted since the start.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct PeerStats {
-    /// What the node counted.
-    pub node: Stats,
-    /// What the transport counted.
-    pub transport: TransportStats,
-}
-
 /// What a transport has counted since the start. Gauges are named as such.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
