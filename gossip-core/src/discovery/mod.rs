@@ -1,0 +1,583 @@
+//! Network membership: which peers exist and which are alive (docs/protocol/30-discovery.md).
+
+mod contacts;
+mod disclosure;
+mod own;
+mod pace;
+mod peers;
+mod probes;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+use core::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{
+    ChannelId, CloseReason, Config, Endpoint, Fault, Instant, Notice, PkiId, UnixTime, cx,
+    node::Verified, wire::Alive,
+};
+
+pub(crate) use self::{contacts::Claimed, peers::Peer};
+use self::{
+    contacts::Contacts,
+    own::{Own, Response, Waiting},
+    pace::{HeartbeatPace, Rota, SyncPace, jitter},
+    peers::{Change, Peers},
+    probes::Probes,
+};
+
+type Cx<'a> = cx::Cx<'a, Effect>;
+
+/// Knows the peers.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    own: Own,
+    peers: Peers,
+    contacts: Contacts,
+    probes: Probes,
+    heartbeats: HeartbeatPace,
+    syncs: SyncPace,
+    rota: Rota,
+    anchors: BTreeMap<ChannelId, BTreeSet<Endpoint>>,
+    /// Endpoints that messages with our PKI-ID named, and when that was noticed.
+    impostors: VecDeque<(Instant, Option<Endpoint>, Option<Endpoint>)>,
+    is_stopped: bool,
+}
+
+/// What discovery waits for.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Timer {
+    AliveCheck,
+    Contact(u32),
+    Expiry,
+    Heartbeat,
+    Reconnect,
+    Sync,
+}
+
+/// What discovery wants done.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Sign our alive message; answer with `on_alive_signed`.
+    SignAlive {
+        payload: Bytes,
+    },
+    /// Sign our secret; answer with `on_secret_signed`.
+    SignSecret {
+        payload: Bytes,
+    },
+    /// Push our own new alive message.
+    Gossip(Arc<Alive>),
+    /// Push another's, but not to where it came from.
+    Forward {
+        alive: Arc<Alive>,
+        sources: SmallVec<[PkiId; 4]>,
+    },
+    /// Send a serialized envelope to a peer, dialling if need be.
+    Send {
+        to: PkiId,
+        endpoint: Option<Endpoint>,
+        frame: Bytes,
+    },
+    /// Close the connection to a peer, if there is one.
+    Disconnect {
+        pki_id: PkiId,
+        reason: CloseReason,
+    },
+    /// Ping an endpoint; answer with `on_ping`.
+    Ping {
+        pki_id: PkiId,
+        endpoint: Endpoint,
+    },
+    /// Find out who is at an endpoint; answer with `on_handshake`.
+    Handshake {
+        contact: u32,
+        endpoint: Endpoint,
+    },
+    /// A peer came alive, for the first time or again.
+    MemberAlive {
+        pki_id: PkiId,
+    },
+    /// A peer is taken for dead.
+    MemberDead {
+        pki_id: PkiId,
+    },
+    /// A peer was forgotten.
+    MemberForgotten {
+        pki_id: PkiId,
+    },
+    SetTimer {
+        timer: Timer,
+        at: Instant,
+    },
+    CancelTimer(Timer),
+    Notify(Notice),
+}
+
+impl Discovery {
+    /// Knows nobody. The incarnation of this run is `wall`, in nanoseconds (D-1).
+    pub(crate) fn new(config: &Config, now: Instant, wall: UnixTime) -> Self {
+        Self {
+            own: Own::new(config, now, wall),
+            peers: Peers::new(config.limits.members_max),
+            contacts: Contacts::default(),
+            probes: Probes::new(),
+            heartbeats: HeartbeatPace::new(),
+            syncs: SyncPace::new(),
+            rota: Rota::default(),
+            anchors: BTreeMap::new(),
+            impostors: VecDeque::new(),
+            is_stopped: false,
+        }
+    }
+
+    /// Sets the periodic tasks going and contacts the bootstrap peers.
+    pub(crate) fn start(&mut self, cx: &mut Cx<'_>) {
+        self.own.sign_secret(cx);
+        self.arm_periodic(Timer::AliveCheck, cx);
+        self.arm_periodic(Timer::Expiry, cx);
+        self.arm_heartbeat(cx);
+        self.arm_sync(cx);
+        for endpoint in &cx.config.bootstrap {
+            self.connect(endpoint.clone(), Claimed::OwnOrg, cx);
+        }
+    }
+
+    /// Forgets everybody, and does nothing from here on (D-47).
+    pub(crate) fn stop(&mut self) {
+        self.is_stopped = true;
+        self.own.stop();
+        self.peers = Peers::new(0);
+        self.contacts = Contacts::default();
+        self.probes = Probes::new();
+    }
+
+    /// Replaces the metadata in our alive messages, from the next one on (D-48).
+    pub(crate) fn set_metadata(&mut self, metadata: Bytes) {
+        self.own.set_metadata(metadata);
+    }
+
+    /// Sets the anchor peers of a channel: however silent, they are never forgotten (D-44).
+    pub(crate) fn set_anchors(&mut self, channel: ChannelId, endpoints: BTreeSet<Endpoint>) {
+        self.anchors.insert(channel, endpoints);
+    }
+
+    /// Says whether a pushed message would be taken, if its signature holds (D-9).
+    pub(crate) fn would_accept_pushed(&self, alive: &Alive) -> bool {
+        alive.pki_id != *self.own.pki_id() && self.peers.is_unseen(alive)
+    }
+
+    /// Says whether an element of a response would change anything, if its signature holds.
+    pub(crate) fn would_accept_element(&self, alive: &Alive, dead: bool) -> bool {
+        let is_news = if dead { !self.knows(&alive.pki_id) } else { self.peers.is_news(alive) };
+        is_news && self.would_accept_pushed(alive)
+    }
+
+    /// Says whether a message is, byte for byte, the one that its peer is known by.
+    ///
+    /// A copy without the secret is as true as the whole.
+    pub(crate) fn is_known_statement(&self, alive: &Alive) -> bool {
+        self.peers.get(&alive.pki_id).is_some_and(|peer| {
+            let secret = &alive.envelope.secret_envelope;
+            let is_known_secret =
+                secret.is_none() || *secret == peer.message.envelope.secret_envelope;
+            is_known_secret && peer.message.is_same_statement(alive)
+        })
+    }
+
+    /// Looks at a message with our own PKI-ID: another process uses our identity if it names other
+    /// endpoints (§8.4).
+    pub(crate) fn on_own_alive(&mut self, alive: &Alive, cx: &mut Cx<'_>) {
+        let (external, internal) = (&alive.endpoint, &alive.internal_endpoint);
+        let is_elsewhere = external.as_ref() != self.own.external_endpoint()
+            || internal.as_ref().is_some_and(|endpoint| endpoint != self.own.endpoint());
+        while self.impostors.front().is_some_and(|(at, ..)| cx.now - *at > IMPOSTOR_MEMORY) {
+            self.impostors.pop_front();
+        }
+        let is_noticed = self.impostors.iter().any(|(_, x, i)| x == external && i == internal);
+        if is_elsewhere && !is_noticed && self.impostors.len() < IMPOSTORS_MAX {
+            self.impostors.push_back((cx.now, external.clone(), internal.clone()));
+            let endpoint = alive.preferred_endpoint().cloned();
+            cx.emit(Effect::Notify(Notice::OwnIdentityElsewhere { endpoint }));
+        }
+    }
+
+    /// Takes a pushed message and passes it on (§8.2).
+    pub(crate) fn on_alive(
+        &mut self,
+        alive: Verified<Alive>,
+        sources: SmallVec<[PkiId; 4]>,
+        cx: &mut Cx<'_>,
+    ) {
+        // It was fresh when it arrived; another copy may have been verified since.
+        if self.is_stopped || !self.would_accept_pushed(&alive) {
+            return cx.stats.count(Fault::Stale);
+        }
+        let alive = Arc::new(alive.into_inner().compact());
+        self.learn(&alive, cx);
+        // Where there is no room for the peer, its message ends: nothing would tell it from its
+        // next copy.
+        if self.peers.get(&alive.pki_id).is_some() {
+            self.peers.note_pushed(&alive.pki_id, alive.stamp);
+            cx.emit(Effect::Forward { alive, sources });
+        }
+    }
+
+    /// Takes a request of the peer that the message is about, and answers it, even if the message
+    /// is old news (§8.1).
+    pub(crate) fn on_membership_request(
+        &mut self,
+        alive: Verified<Alive>,
+        nonce: u64,
+        cx: &mut Cx<'_>,
+    ) {
+        if self.is_stopped || alive.pki_id == *self.own.pki_id() {
+            return;
+        }
+        let alive = alive.into_inner();
+        let response = Response {
+            to: alive.pki_id,
+            endpoint: alive.preferred_endpoint().cloned(),
+            has_external_endpoint: alive.endpoint.is_some(),
+            nonce,
+        };
+        self.take_from_exchange(alive, cx);
+        if self.may_know_us(&response.to, response.has_external_endpoint, cx) {
+            self.send_with_alive(Waiting::Response(response), cx);
+        } else {
+            let reason = CloseReason::NotDisclosed;
+            cx.emit(Effect::Disconnect { pki_id: response.to, reason });
+        }
+    }
+
+    /// Takes an element of a response's list of the living.
+    pub(crate) fn on_response_alive(&mut self, alive: Verified<Alive>, cx: &mut Cx<'_>) {
+        self.take_from_exchange(alive.into_inner(), cx);
+    }
+
+    /// Takes an element of a response's list of the dead: it teaches about unknown peers alone
+    /// (D-34).
+    pub(crate) fn on_response_dead(&mut self, alive: Verified<Alive>, cx: &mut Cx<'_>) {
+        if self.is_stopped || !self.would_accept_element(&alive, true) || !self.make_room(cx) {
+            return;
+        }
+        let alive = Arc::new(alive.into_inner().compact());
+        if self.peers.take_dead(&alive, cx.now) {
+            self.probes.schedule(alive.pki_id, cx.now);
+            self.probe(cx);
+        }
+    }
+
+    /// Takes the answer to [`Effect::SignAlive`]: `None` if signing failed.
+    pub(crate) fn on_alive_signed(
+        &mut self,
+        payload: Bytes,
+        signature: Option<Bytes>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(ready) = self.own.on_alive_signed(payload, signature) else { return };
+        if ready.is_heartbeat {
+            cx.emit(Effect::Gossip(Arc::clone(&ready.alive)));
+        }
+        for waiting in ready.waiting {
+            self.send(waiting, &ready.alive, cx);
+        }
+    }
+
+    /// Takes the answer to [`Effect::SignSecret`]: `None` if signing failed.
+    pub(crate) fn on_secret_signed(
+        &mut self,
+        payload: Bytes,
+        signature: Option<Bytes>,
+        cx: &mut Cx<'_>,
+    ) {
+        self.own.on_secret_signed(payload, signature, cx);
+    }
+
+    /// Takes the answer to [`Effect::Ping`]: a dead peer that is there is asked (D-42).
+    pub(crate) fn on_ping(&mut self, pki_id: PkiId, alive: bool, cx: &mut Cx<'_>) {
+        if !self.probes.end(&pki_id) {
+            return;
+        }
+        if self.peers.get(&pki_id).is_some_and(|peer| !peer.is_alive()) {
+            self.schedule_next_probe(pki_id, cx);
+            if alive {
+                self.send_with_alive(Waiting::Request { to: pki_id }, cx);
+            }
+        }
+        self.probe(cx);
+    }
+
+    /// Takes a peer for dead that could not be reached, if it was alive (D-21).
+    pub(crate) fn on_presumed_dead(&mut self, pki_id: &PkiId, cx: &mut Cx<'_>) {
+        self.bury(*pki_id, cx);
+    }
+
+    /// Forgets a peer whose identity holds no longer, alive or dead (D-22).
+    pub(crate) fn on_identity_removed(&mut self, pki_id: &PkiId, cx: &mut Cx<'_>) {
+        self.forget(*pki_id, cx);
+    }
+
+    /// Does what is due.
+    pub(crate) fn on_timer(&mut self, timer: Timer, cx: &mut Cx<'_>) {
+        if self.is_stopped {
+            return;
+        }
+        match timer {
+            Timer::AliveCheck => self.check_silence(cx),
+            Timer::Contact(id) => self.on_contact_timer(id, cx),
+            Timer::Expiry => self.expire(cx),
+            Timer::Heartbeat => self.beat(cx),
+            Timer::Reconnect => self.probe(cx),
+            Timer::Sync => self.sync(cx),
+        }
+    }
+
+    /// Iterates over the peers that are alive, by PKI-ID.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = (&PkiId, &Peer)> {
+        self.peers.alive()
+    }
+
+    /// Counts the peers that are alive.
+    pub(crate) const fn alive_len(&self) -> usize {
+        self.peers.alive_len()
+    }
+
+    pub(crate) fn is_alive(&self, pki_id: &PkiId) -> bool {
+        self.peers.is_alive(pki_id)
+    }
+
+    /// Returns a peer, alive or dead (D-45).
+    pub(crate) fn peer(&self, pki_id: &PkiId) -> Option<&Peer> {
+        self.peers.get(pki_id)
+    }
+
+    /// Says whether a peer is known, alive or dead; we are (D-45).
+    pub(crate) fn knows(&self, pki_id: &PkiId) -> bool {
+        pki_id == self.own.pki_id() || self.peers.get(pki_id).is_some()
+    }
+
+    /// Says whether other organisations can reach a peer, or us.
+    pub(crate) fn has_external_endpoint(&self, pki_id: &PkiId) -> bool {
+        if pki_id == self.own.pki_id() {
+            return self.own.external_endpoint().is_some();
+        }
+        self.peers.get(pki_id).is_some_and(|peer| peer.endpoint.is_some())
+    }
+
+    /// Returns what is dialled to reach a peer, or us (D-46).
+    pub(crate) fn preferred_endpoint(&self, pki_id: &PkiId) -> Option<Endpoint> {
+        if pki_id == self.own.pki_id() {
+            return Some(self.own.endpoint().clone());
+        }
+        self.peers.get(pki_id).and_then(Peer::preferred_endpoint).cloned()
+    }
+
+    /// Takes a message that came in a request or a response: it counts as a proof of life, but not
+    /// as pushed, so that a pushed copy is still passed on (D-12, D-32).
+    fn take_from_exchange(&mut self, alive: Alive, cx: &mut Cx<'_>) {
+        if !self.is_stopped && self.would_accept_element(&alive, false) {
+            self.learn(&Arc::new(alive.compact()), cx);
+        }
+    }
+
+    fn learn(&mut self, alive: &Arc<Alive>, cx: &mut Cx<'_>) {
+        if self.peers.get(&alive.pki_id).is_none() && !self.make_room(cx) {
+            return;
+        }
+        match self.peers.take(alive, cx.now) {
+            Change::Learned | Change::Resurrected => {
+                self.probes.cancel(&alive.pki_id);
+                self.arm_reconnect(cx);
+                cx.emit(Effect::MemberAlive { pki_id: alive.pki_id });
+                self.hurry(cx);
+            }
+            Change::Refreshed | Change::Stale => {}
+        }
+    }
+
+    /// Makes room for one more peer, if need be at the expense of the dead one that was silent
+    /// longest; `false` if all others are alive or must not be forgotten.
+    fn make_room(&mut self, cx: &mut Cx<'_>) -> bool {
+        if self.peers.len() < cx.config.limits.members_max {
+            return true;
+        }
+        let silent = self.peers.dead().filter(|(_, peer)| !self.is_exempt(peer, cx.config));
+        let Some((&oldest, _)) = silent.min_by_key(|(_, peer)| peer.last_seen) else {
+            cx.stats.count(Fault::Overflow);
+            return false;
+        };
+        self.forget(oldest, cx);
+        true
+    }
+
+    /// Lets others know soon about us and us about others, now that there is somebody new.
+    fn hurry(&mut self, cx: &mut Cx<'_>) {
+        let alive = self.peers.alive_len();
+        if let Some(at) = self.heartbeats.on_learned(alive, cx.now) {
+            cx.emit(Effect::SetTimer { timer: Timer::Heartbeat, at });
+        }
+        if let Some(at) = self.syncs.on_learned(alive, cx.now) {
+            cx.emit(Effect::SetTimer { timer: Timer::Sync, at });
+        }
+    }
+
+    /// Sends something that carries our alive message, at once or as soon as one is signed.
+    fn send_with_alive(&mut self, waiting: Waiting, cx: &mut Cx<'_>) {
+        match self.own.latest(cx).cloned() {
+            Some(alive) => self.send(waiting, &alive, cx),
+            None => self.own.wait(waiting, cx),
+        }
+    }
+
+    fn send(&mut self, waiting: Waiting, own: &Alive, cx: &mut Cx<'_>) {
+        match waiting {
+            Waiting::Contact(id) => self.send_first_request(id, own, cx),
+            Waiting::Request { to } => {
+                if let Some(peer) = self.peers.get(&to) {
+                    let endpoint = peer.preferred_endpoint().cloned();
+                    let frame = disclosure::request(&to, own, 0, cx);
+                    cx.emit(Effect::Send { to, endpoint, frame });
+                }
+            }
+            Waiting::Response(response) => self.respond(&response, own, cx),
+        }
+    }
+
+    /// Says that we are alive, if there is anybody to say it to (D-2).
+    fn beat(&mut self, cx: &mut Cx<'_>) {
+        self.arm_heartbeat(cx);
+        if self.peers.alive_len() > 0 {
+            self.own.beat(cx);
+        }
+    }
+
+    /// Asks some of the living for their members (§12); nobody if nobody is alive (D-2).
+    fn sync(&mut self, cx: &mut Cx<'_>) {
+        self.arm_sync(cx);
+        for to in self.rota.choose(&self.peers, cx.config.pull_peer_num, cx.rng) {
+            self.send_with_alive(Waiting::Request { to }, cx);
+        }
+    }
+
+    fn check_silence(&mut self, cx: &mut Cx<'_>) {
+        for pki_id in self.peers.silent(cx.config.alive_expiration_timeout, cx.now) {
+            self.bury(pki_id, cx);
+        }
+        self.arm_periodic(Timer::AliveCheck, cx);
+    }
+
+    fn bury(&mut self, pki_id: PkiId, cx: &mut Cx<'_>) {
+        if !self.peers.bury(&pki_id) {
+            return;
+        }
+        // If it takes us for dead as well, it believes only what it has not seen yet.
+        self.own.retire();
+        cx.emit(Effect::MemberDead { pki_id });
+        cx.emit(Effect::Disconnect { pki_id, reason: CloseReason::PeerDead });
+        self.probes.schedule(pki_id, cx.now);
+        self.probe(cx);
+    }
+
+    /// Forgets the dead that were silent for long (§16).
+    ///
+    /// Counted from the last proof of life by any way, not from the last pushed one: a peer that
+    /// is alive by membership exchange alone is not purged, and one known by responses alone does
+    /// not stay for ever (D16.c).
+    fn expire(&mut self, cx: &mut Cx<'_>) {
+        let memory = memory(cx.config);
+        let is_over =
+            |peer: &Peer| cx.now - peer.last_seen > memory && !self.is_exempt(peer, cx.config);
+        let over: SmallVec<[PkiId; 8]> =
+            self.peers.dead().filter(|(_, peer)| is_over(peer)).map(|(id, _)| *id).collect();
+        for pki_id in over {
+            self.forget(pki_id, cx);
+        }
+        self.peers.sweep_forgotten(cx.now);
+        self.arm_periodic(Timer::Expiry, cx);
+    }
+
+    fn forget(&mut self, pki_id: PkiId, cx: &mut Cx<'_>) {
+        if self.peers.forget(&pki_id, cx.now + memory(cx.config)) {
+            self.probes.cancel(&pki_id);
+            self.arm_reconnect(cx);
+            cx.emit(Effect::MemberForgotten { pki_id });
+        }
+    }
+
+    /// Says whether a peer is a bootstrap or anchor peer (D-44).
+    fn is_exempt(&self, peer: &Peer, config: &Config) -> bool {
+        let is_at = |endpoint: &Endpoint| {
+            let is_it = |own: Option<&Endpoint>| own.is_some_and(|own| is_same(own, endpoint));
+            is_it(peer.endpoint.as_ref()) || is_it(peer.internal_endpoint.as_ref())
+        };
+        config.bootstrap.iter().chain(self.anchors.values().flatten()).any(is_at)
+    }
+
+    /// Probes the dead peers whose time has come.
+    fn probe(&mut self, cx: &mut Cx<'_>) {
+        while let Some(pki_id) = self.probes.pop_due(cx.now) {
+            let Some(peer) = self.peers.get(&pki_id) else { continue };
+            match peer.preferred_endpoint().cloned() {
+                Some(endpoint) => {
+                    self.probes.begin(pki_id);
+                    cx.emit(Effect::Ping { pki_id, endpoint });
+                }
+                None => self.schedule_next_probe(pki_id, cx),
+            }
+        }
+        self.arm_reconnect(cx);
+    }
+
+    fn schedule_next_probe(&mut self, pki_id: PkiId, cx: &mut Cx<'_>) {
+        let pause = jitter(cx.config.reconnect_interval, cx.rng);
+        self.probes.schedule(pki_id, cx.now + pause);
+    }
+
+    fn arm_reconnect(&self, cx: &mut Cx<'_>) {
+        cx.emit(match self.probes.next() {
+            Some(at) => Effect::SetTimer { timer: Timer::Reconnect, at },
+            None => Effect::CancelTimer(Timer::Reconnect),
+        });
+    }
+
+    fn arm_heartbeat(&mut self, cx: &mut Cx<'_>) {
+        let at = self.heartbeats.next(cx.config.alive_time_interval, cx.now, cx.rng);
+        cx.emit(Effect::SetTimer { timer: Timer::Heartbeat, at });
+    }
+
+    fn arm_sync(&mut self, cx: &mut Cx<'_>) {
+        let at = self.syncs.next(cx.config.pull_interval, cx.now, cx.rng);
+        cx.emit(Effect::SetTimer { timer: Timer::Sync, at });
+    }
+
+    /// Arms the silence check or the sweep: neither is seen outside, so that neither is varied.
+    fn arm_periodic(&self, timer: Timer, cx: &mut Cx<'_>) {
+        let interval = match timer {
+            Timer::Expiry => memory(cx.config) / 100,
+            _ => cx.config.alive_expiration_timeout / 10,
+        };
+        cx.emit(Effect::SetTimer { timer, at: cx.now + interval.max(Config::INTERVAL_MIN) });
+    }
+}
+
+/// How long a silent peer is remembered, and then that it was forgotten.
+fn memory(config: &Config) -> Duration {
+    config.alive_expiration_timeout.saturating_mul(config.msg_expiration_factor)
+}
+
+/// Says whether two endpoints are the same but for the brackets around an IPv6 address (D16.d).
+fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
+    let bare = |char: &char| !matches!(char, '[' | ']');
+    one == other || one.as_str().chars().filter(bare).eq(other.as_str().chars().filter(bare))
+}
+
+/// How many endpoints with our identity are noticed in [`IMPOSTOR_MEMORY`]: anybody can name any.
+const IMPOSTORS_MAX: usize = 8;
+
+/// How long until such an endpoint is noticed again.
+const IMPOSTOR_MEMORY: Duration = Duration::from_secs(600);

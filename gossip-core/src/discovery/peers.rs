@@ -1,0 +1,234 @@
+//! The table of peers: what each last said about itself, and whether it is alive.
+
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{Endpoint, Instant, PkiId, Stamp, timers::Timers, wire::Alive};
+
+/// Another peer, alive or dead.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// The newest statement that was taken from it.
+    pub(crate) message: Arc<Alive>,
+    /// Where other organisations reach it.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// Where its own organisation reaches it, also if the newest copy came without (D-18).
+    pub(crate) internal_endpoint: Option<Endpoint>,
+    /// What it says about itself.
+    pub(crate) metadata: Bytes,
+    /// When it last said something new.
+    pub(crate) last_seen: Instant,
+    is_alive: bool,
+    /// The newest statement that was pushed to us: no older one is passed on (D8.2.b).
+    pushed: Option<Stamp>,
+}
+
+impl Peer {
+    /// Returns the version of its newest statement.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.message.stamp
+    }
+
+    /// Returns what is dialled to reach it (D-46).
+    pub(crate) fn preferred_endpoint(&self) -> Option<&Endpoint> {
+        self.internal_endpoint.as_ref().or(self.endpoint.as_ref())
+    }
+
+    pub(crate) const fn is_alive(&self) -> bool {
+        self.is_alive
+    }
+}
+
+/// All peers but ourselves. One entry each, so that none is both alive and dead (D-50).
+#[derive(Debug)]
+pub(super) struct Peers {
+    entries: BTreeMap<PkiId, Peer>,
+    alive: usize,
+    forgotten: Forgotten,
+}
+
+/// What a statement changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Change {
+    /// The peer is new, and alive.
+    Learned,
+    /// It was alive and still is.
+    Refreshed,
+    /// It was dead.
+    Resurrected,
+    /// Nothing: it is not newer than what is known.
+    Stale,
+}
+
+impl Peers {
+    /// Makes an empty table that remembers at most `forgotten_max` peers that it forgot.
+    pub(super) const fn new(forgotten_max: usize) -> Self {
+        let forgotten =
+            Forgotten { stamps: BTreeMap::new(), until: Timers::new(), max: forgotten_max };
+        Self { entries: BTreeMap::new(), alive: 0, forgotten }
+    }
+
+    pub(super) fn get(&self, pki_id: &PkiId) -> Option<&Peer> {
+        self.entries.get(pki_id)
+    }
+
+    pub(super) fn is_alive(&self, pki_id: &PkiId) -> bool {
+        self.get(pki_id).is_some_and(|peer| peer.is_alive)
+    }
+
+    /// Iterates over the living, by PKI-ID.
+    pub(super) fn alive(&self) -> impl Iterator<Item = (&PkiId, &Peer)> {
+        self.entries.iter().filter(|(_, peer)| peer.is_alive)
+    }
+
+    /// Iterates over the dead, by PKI-ID.
+    pub(super) fn dead(&self) -> impl Iterator<Item = (&PkiId, &Peer)> {
+        self.entries.iter().filter(|(_, peer)| !peer.is_alive)
+    }
+
+    pub(super) const fn alive_len(&self) -> usize {
+        self.alive
+    }
+
+    /// Counts all, alive or dead.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Says whether a statement is newer than all that were pushed: Fabric's message store.
+    pub(super) fn is_unseen(&self, alive: &Alive) -> bool {
+        let seen = match self.get(&alive.pki_id) {
+            Some(peer) => peer.pushed,
+            None => self.forgotten.stamp(&alive.pki_id),
+        };
+        seen.is_none_or(|seen| seen < alive.stamp)
+    }
+
+    /// Says whether a statement is newer than what is known of its peer (D-15, D-16).
+    pub(super) fn is_news(&self, alive: &Alive) -> bool {
+        self.get(&alive.pki_id).is_none_or(|peer| peer.stamp() < alive.stamp)
+    }
+
+    /// Notes that a statement was pushed.
+    pub(super) fn note_pushed(&mut self, pki_id: &PkiId, stamp: Stamp) {
+        if let Some(peer) = self.entries.get_mut(pki_id) {
+            peer.pushed = Some(stamp);
+        }
+    }
+
+    /// Takes a statement as a proof of life, if it is news (§9.2).
+    pub(super) fn take(&mut self, alive: &Arc<Alive>, now: Instant) -> Change {
+        let Some(peer) = self.entries.get_mut(&alive.pki_id) else {
+            self.insert(alive, true, now);
+            return Change::Learned;
+        };
+        if alive.stamp <= peer.stamp() {
+            return Change::Stale;
+        }
+        // A copy that passed through another organisation has lost its secret: that is no news.
+        if alive.envelope.secret_envelope.is_some() {
+            peer.internal_endpoint.clone_from(&alive.internal_endpoint);
+        }
+        peer.endpoint.clone_from(&alive.endpoint);
+        peer.metadata = alive.metadata.clone();
+        peer.message = Arc::clone(alive);
+        peer.last_seen = now;
+        if peer.is_alive {
+            return Change::Refreshed;
+        }
+        peer.is_alive = true;
+        self.alive += 1;
+        Change::Resurrected
+    }
+
+    /// Takes note of a peer that others hold dead, unless it is known (D-34): `true` if it was not.
+    pub(super) fn take_dead(&mut self, alive: &Arc<Alive>, now: Instant) -> bool {
+        let is_new = !self.entries.contains_key(&alive.pki_id);
+        if is_new {
+            self.insert(alive, false, now);
+        }
+        is_new
+    }
+
+    /// Takes a living peer for dead: `false` if it is not alive (D-21).
+    pub(super) fn bury(&mut self, pki_id: &PkiId) -> bool {
+        let Some(peer) = self.entries.get_mut(pki_id).filter(|peer| peer.is_alive) else {
+            return false;
+        };
+        peer.is_alive = false;
+        self.alive -= 1;
+        true
+    }
+
+    /// Removes a peer; until `until` its statements so far stay refused (D-36).
+    pub(super) fn forget(&mut self, pki_id: &PkiId, until: Instant) -> bool {
+        let Some(peer) = self.entries.remove(pki_id) else { return false };
+        self.alive -= usize::from(peer.is_alive);
+        let stamp = peer.pushed.map_or(peer.stamp(), |pushed| pushed.max(peer.stamp()));
+        self.forgotten.insert(*pki_id, stamp, until);
+        true
+    }
+
+    /// Lists the living that were silent for longer than `timeout` (D-19, D-20).
+    pub(super) fn silent(&self, timeout: Duration, now: Instant) -> Vec<PkiId> {
+        let is_silent = |peer: &Peer| now - peer.last_seen > timeout;
+        self.alive().filter(|(_, peer)| is_silent(peer)).map(|(id, _)| *id).collect()
+    }
+
+    /// Drops the memory of forgotten peers whose time is over.
+    pub(super) fn sweep_forgotten(&mut self, now: Instant) {
+        self.forgotten.sweep(now);
+    }
+
+    fn insert(&mut self, alive: &Arc<Alive>, is_alive: bool, now: Instant) {
+        let peer = Peer {
+            message: Arc::clone(alive),
+            endpoint: alive.endpoint.clone(),
+            internal_endpoint: alive.internal_endpoint.clone(),
+            metadata: alive.metadata.clone(),
+            last_seen: now,
+            is_alive,
+            pushed: self.forgotten.remove(&alive.pki_id),
+        };
+        self.alive += usize::from(is_alive);
+        self.entries.insert(alive.pki_id, peer);
+    }
+}
+
+/// The last stamps of peers that were forgotten: without them the other peers' lists of the dead
+/// would bring each back.
+#[derive(Debug)]
+struct Forgotten {
+    stamps: BTreeMap<PkiId, Stamp>,
+    until: Timers<PkiId>,
+    max: usize,
+}
+
+impl Forgotten {
+    fn stamp(&self, pki_id: &PkiId) -> Option<Stamp> {
+        self.stamps.get(pki_id).copied()
+    }
+
+    /// Remembers a stamp; of too many, the one whose time is over first makes room.
+    fn insert(&mut self, pki_id: PkiId, stamp: Stamp, until: Instant) {
+        self.stamps.insert(pki_id, stamp);
+        self.until.set(pki_id, until);
+        while self.stamps.len() > self.max {
+            let Some((_, oldest)) = self.until.next() else { break };
+            self.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, pki_id: &PkiId) -> Option<Stamp> {
+        self.until.cancel(*pki_id);
+        self.stamps.remove(pki_id)
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        while let Some(pki_id) = self.until.pop_due(now) {
+            self.stamps.remove(&pki_id);
+        }
+    }
+}
