@@ -55,10 +55,12 @@ pub enum JobKind {
     CheckAccess {
         /// The channel whose Readers policy decides.
         channel: ChannelId,
-        /// Whose signature it must be.
+        /// Whose signature it must be. It was validated before.
         identity: Identity,
         /// What was signed.
         message: Signed,
+        /// A second pair under the same identity: the secret envelope (W-17).
+        secret: Option<Signed>,
     },
     /// Verify a block as the orderers signed it. Answer: [`Outcome::Accepted`].
     VerifyBlock {
@@ -158,7 +160,10 @@ impl Job {
     /// Answers the job. An outcome of the wrong kind counts as [`Outcome::Failed`].
     #[must_use = "the node waits for it"]
     pub fn complete(self, outcome: Outcome) -> Completion {
-        Completion { id: self.id, outcome }
+        Completion {
+            id: self.id,
+            outcome,
+        }
     }
 
     /// Does the job here and now.
@@ -170,22 +175,48 @@ impl Job {
     ) -> Completion {
         let outcome = match &self.kind {
             JobKind::Sign { payload } => crypto.sign(payload).map(Outcome::Signature),
-            JobKind::Verify { identity, message, secret } => crypto
+            JobKind::Verify {
+                identity,
+                message,
+                secret,
+            } => crypto
                 .verify(identity, message)
-                .and_then(|()| secret.iter().try_for_each(|part| crypto.verify(identity, part)))
+                .and_then(|()| {
+                    secret
+                        .iter()
+                        .try_for_each(|part| crypto.verify(identity, part))
+                })
                 .map(|()| Outcome::Accepted),
             JobKind::ValidateIdentity { identity } => {
                 crypto.validate_identity(identity).map(Outcome::Identity)
             }
-            JobKind::CheckAccess { channel, identity, message } => {
-                crypto.check_access(channel, identity, message).map(|()| Outcome::Accepted)
-            }
-            JobKind::VerifyBlock { channel, number, block } => {
-                crypto.verify_block(channel, *number, block).map(|()| Outcome::Accepted)
-            }
-            JobKind::Commit { channel, number, block } => {
-                ledger.commit(channel, *number, block).map(|()| Outcome::Accepted)
-            }
+            JobKind::CheckAccess {
+                channel,
+                identity,
+                message,
+                secret,
+            } => crypto
+                .check_access(channel, identity, message)
+                .and_then(|()| {
+                    secret
+                        .iter()
+                        .try_for_each(|part| crypto.verify(identity, part))
+                })
+                .map(|()| Outcome::Accepted),
+            JobKind::VerifyBlock {
+                channel,
+                number,
+                block,
+            } => crypto
+                .verify_block(channel, *number, block)
+                .map(|()| Outcome::Accepted),
+            JobKind::Commit {
+                channel,
+                number,
+                block,
+            } => ledger
+                .commit(channel, *number, block)
+                .map(|()| Outcome::Accepted),
         };
         self.complete(outcome.unwrap_or_else(Outcome::from))
     }
@@ -241,12 +272,8 @@ pub trait Crypto {
     ) -> Result<(), JobError>;
 
     /// Verifies a block of a channel: number, channel, hashes and the orderers' signatures.
-    fn verify_block(
-        &self,
-        channel: &ChannelId,
-        number: u64,
-        block: &Bytes,
-    ) -> Result<(), JobError>;
+    fn verify_block(&self, channel: &ChannelId, number: u64, block: &Bytes)
+    -> Result<(), JobError>;
 }
 
 /// Keeps the blocks. Called from one thread, in order.

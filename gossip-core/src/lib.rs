@@ -18,9 +18,15 @@ extern crate alloc;
 extern crate std;
 
 mod action;
+mod channel;
+mod comm;
 mod command;
 mod config;
+mod cx;
+mod discovery;
+mod emitter;
 mod event;
+mod identity;
 mod ids;
 mod job;
 mod node;
@@ -29,6 +35,7 @@ mod rng;
 mod stats;
 mod time;
 mod timers;
+mod wire;
 
 pub use crate::{
     action::{Action, CloseReason, DialPurpose},
@@ -37,7 +44,8 @@ pub use crate::{
     event::{Event, TlsBinding},
     ids::{ChannelId, ConnId, DialId, Endpoint, Identity, JobId, OrgId, PkiId, Stamp},
     job::{
-        Completion, Crypto, IdentityFacts, Job, JobClass, JobError, JobKind, Ledger, Outcome, Signed,
+        Completion, Crypto, IdentityFacts, Job, JobClass, JobError, JobKind, Ledger, Outcome,
+        Signed,
     },
     node::{ChannelPeer, Member, Node, TimerKind},
     notice::{Fault, Notice},

@@ -13,7 +13,10 @@ pub(crate) struct Timers<K> {
 
 impl<K: Copy + Ord> Timers<K> {
     pub(crate) const fn new() -> Self {
-        Self { due: BTreeSet::new(), at: BTreeMap::new() }
+        Self {
+            due: BTreeSet::new(),
+            at: BTreeMap::new(),
+        }
     }
 
     /// Sets the timer, wherever it stood.
@@ -32,6 +35,11 @@ impl<K: Copy + Ord> Timers<K> {
         if let Some(at) = self.at.remove(&key) {
             self.due.remove(&(at, key));
         }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.due.clear();
+        self.at.clear();
     }
 
     /// Returns when the next timer is due, and which.
@@ -63,7 +71,10 @@ mod tests {
         timers.set(0, Instant::from_nanos(7));
         assert_eq!(timers.pop_due(Instant::from_nanos(4)), None);
         let now = Instant::from_nanos(7);
-        assert_eq!([(); 4].map(|()| timers.pop_due(now)), [Some(1), Some(2), Some(0), None]);
+        assert_eq!(
+            [(); 4].map(|()| timers.pop_due(now)),
+            [Some(1), Some(2), Some(0), None]
+        );
     }
 
     #[test]

@@ -173,7 +173,11 @@ impl Discovery {
 
     /// Says whether an element of a response would change anything, if its signature holds.
     pub(crate) fn would_accept_element(&self, alive: &Alive, dead: bool) -> bool {
-        let is_news = if dead { !self.knows(&alive.pki_id) } else { self.peers.is_news(alive) };
+        let is_news = if dead {
+            !self.knows(&alive.pki_id)
+        } else {
+            self.peers.is_news(alive)
+        };
         is_news && self.would_accept_pushed(alive)
     }
 
@@ -194,13 +198,23 @@ impl Discovery {
     pub(crate) fn on_own_alive(&mut self, alive: &Alive, cx: &mut Cx<'_>) {
         let (external, internal) = (&alive.endpoint, &alive.internal_endpoint);
         let is_elsewhere = external.as_ref() != self.own.external_endpoint()
-            || internal.as_ref().is_some_and(|endpoint| endpoint != self.own.endpoint());
-        while self.impostors.front().is_some_and(|(at, ..)| cx.now - *at > IMPOSTOR_MEMORY) {
+            || internal
+                .as_ref()
+                .is_some_and(|endpoint| endpoint != self.own.endpoint());
+        while self
+            .impostors
+            .front()
+            .is_some_and(|(at, ..)| cx.now - *at > IMPOSTOR_MEMORY)
+        {
             self.impostors.pop_front();
         }
-        let is_noticed = self.impostors.iter().any(|(_, x, i)| x == external && i == internal);
+        let is_noticed = self
+            .impostors
+            .iter()
+            .any(|(_, x, i)| x == external && i == internal);
         if is_elsewhere && !is_noticed && self.impostors.len() < IMPOSTORS_MAX {
-            self.impostors.push_back((cx.now, external.clone(), internal.clone()));
+            self.impostors
+                .push_back((cx.now, external.clone(), internal.clone()));
             let endpoint = alive.preferred_endpoint().cloned();
             cx.emit(Effect::Notify(Notice::OwnIdentityElsewhere { endpoint }));
         }
@@ -250,7 +264,10 @@ impl Discovery {
             self.send_with_alive(Waiting::Response(response), cx);
         } else {
             let reason = CloseReason::NotDisclosed;
-            cx.emit(Effect::Disconnect { pki_id: response.to, reason });
+            cx.emit(Effect::Disconnect {
+                pki_id: response.to,
+                reason,
+            });
         }
     }
 
@@ -279,7 +296,9 @@ impl Discovery {
         signature: Option<Bytes>,
         cx: &mut Cx<'_>,
     ) {
-        let Some(ready) = self.own.on_alive_signed(payload, signature) else { return };
+        let Some(ready) = self.own.on_alive_signed(payload, signature) else {
+            return;
+        };
         if ready.is_heartbeat {
             cx.emit(Effect::Gossip(Arc::clone(&ready.alive)));
         }
@@ -366,7 +385,9 @@ impl Discovery {
         if pki_id == self.own.pki_id() {
             return self.own.external_endpoint().is_some();
         }
-        self.peers.get(pki_id).is_some_and(|peer| peer.endpoint.is_some())
+        self.peers
+            .get(pki_id)
+            .is_some_and(|peer| peer.endpoint.is_some())
     }
 
     /// Returns what is dialled to reach a peer, or us (D-46).
@@ -374,7 +395,10 @@ impl Discovery {
         if pki_id == self.own.pki_id() {
             return Some(self.own.endpoint().clone());
         }
-        self.peers.get(pki_id).and_then(Peer::preferred_endpoint).cloned()
+        self.peers
+            .get(pki_id)
+            .and_then(Peer::preferred_endpoint)
+            .cloned()
     }
 
     /// Takes a message that came in a request or a response: it counts as a proof of life, but not
@@ -393,7 +417,9 @@ impl Discovery {
             Change::Learned | Change::Resurrected => {
                 self.probes.cancel(&alive.pki_id);
                 self.arm_reconnect(cx);
-                cx.emit(Effect::MemberAlive { pki_id: alive.pki_id });
+                cx.emit(Effect::MemberAlive {
+                    pki_id: alive.pki_id,
+                });
                 self.hurry(cx);
             }
             Change::Refreshed | Change::Stale => {}
@@ -406,7 +432,10 @@ impl Discovery {
         if self.peers.len() < cx.config.limits.members_max {
             return true;
         }
-        let silent = self.peers.dead().filter(|(_, peer)| !self.is_exempt(peer, cx.config));
+        let silent = self
+            .peers
+            .dead()
+            .filter(|(_, peer)| !self.is_exempt(peer, cx.config));
         let Some((&oldest, _)) = silent.min_by_key(|(_, peer)| peer.last_seen) else {
             cx.stats.count(Fault::Overflow);
             return false;
@@ -419,10 +448,16 @@ impl Discovery {
     fn hurry(&mut self, cx: &mut Cx<'_>) {
         let alive = self.peers.alive_len();
         if let Some(at) = self.heartbeats.on_learned(alive, cx.now) {
-            cx.emit(Effect::SetTimer { timer: Timer::Heartbeat, at });
+            cx.emit(Effect::SetTimer {
+                timer: Timer::Heartbeat,
+                at,
+            });
         }
         if let Some(at) = self.syncs.on_learned(alive, cx.now) {
-            cx.emit(Effect::SetTimer { timer: Timer::Sync, at });
+            cx.emit(Effect::SetTimer {
+                timer: Timer::Sync,
+                at,
+            });
         }
     }
 
@@ -441,7 +476,11 @@ impl Discovery {
                 if let Some(peer) = self.peers.get(&to) {
                     let endpoint = peer.preferred_endpoint().cloned();
                     let frame = disclosure::request(&to, own, 0, cx);
-                    cx.emit(Effect::Send { to, endpoint, frame });
+                    cx.emit(Effect::Send {
+                        to,
+                        endpoint,
+                        frame,
+                    });
                 }
             }
             Waiting::Response(response) => self.respond(&response, own, cx),
@@ -459,13 +498,19 @@ impl Discovery {
     /// Asks some of the living for their members (§12); nobody if nobody is alive (D-2).
     fn sync(&mut self, cx: &mut Cx<'_>) {
         self.arm_sync(cx);
-        for to in self.rota.choose(&self.peers, cx.config.pull_peer_num, cx.rng) {
+        for to in self
+            .rota
+            .choose(&self.peers, cx.config.pull_peer_num, cx.rng)
+        {
             self.send_with_alive(Waiting::Request { to }, cx);
         }
     }
 
     fn check_silence(&mut self, cx: &mut Cx<'_>) {
-        for pki_id in self.peers.silent(cx.config.alive_expiration_timeout, cx.now) {
+        for pki_id in self
+            .peers
+            .silent(cx.config.alive_expiration_timeout, cx.now)
+        {
             self.bury(pki_id, cx);
         }
         self.arm_periodic(Timer::AliveCheck, cx);
@@ -478,7 +523,10 @@ impl Discovery {
         // If it takes us for dead as well, it believes only what it has not seen yet.
         self.own.retire();
         cx.emit(Effect::MemberDead { pki_id });
-        cx.emit(Effect::Disconnect { pki_id, reason: CloseReason::PeerDead });
+        cx.emit(Effect::Disconnect {
+            pki_id,
+            reason: CloseReason::PeerDead,
+        });
         self.probes.schedule(pki_id, cx.now);
         self.probe(cx);
     }
@@ -492,8 +540,12 @@ impl Discovery {
         let memory = memory(cx.config);
         let is_over =
             |peer: &Peer| cx.now - peer.last_seen > memory && !self.is_exempt(peer, cx.config);
-        let over: SmallVec<[PkiId; 8]> =
-            self.peers.dead().filter(|(_, peer)| is_over(peer)).map(|(id, _)| *id).collect();
+        let over: SmallVec<[PkiId; 8]> = self
+            .peers
+            .dead()
+            .filter(|(_, peer)| is_over(peer))
+            .map(|(id, _)| *id)
+            .collect();
         for pki_id in over {
             self.forget(pki_id, cx);
         }
@@ -515,13 +567,19 @@ impl Discovery {
             let is_it = |own: Option<&Endpoint>| own.is_some_and(|own| is_same(own, endpoint));
             is_it(peer.endpoint.as_ref()) || is_it(peer.internal_endpoint.as_ref())
         };
-        config.bootstrap.iter().chain(self.anchors.values().flatten()).any(is_at)
+        config
+            .bootstrap
+            .iter()
+            .chain(self.anchors.values().flatten())
+            .any(is_at)
     }
 
     /// Probes the dead peers whose time has come.
     fn probe(&mut self, cx: &mut Cx<'_>) {
         while let Some(pki_id) = self.probes.pop_due(cx.now) {
-            let Some(peer) = self.peers.get(&pki_id) else { continue };
+            let Some(peer) = self.peers.get(&pki_id) else {
+                continue;
+            };
             match peer.preferred_endpoint().cloned() {
                 Some(endpoint) => {
                     self.probes.begin(pki_id);
@@ -540,19 +598,30 @@ impl Discovery {
 
     fn arm_reconnect(&self, cx: &mut Cx<'_>) {
         cx.emit(match self.probes.next() {
-            Some(at) => Effect::SetTimer { timer: Timer::Reconnect, at },
+            Some(at) => Effect::SetTimer {
+                timer: Timer::Reconnect,
+                at,
+            },
             None => Effect::CancelTimer(Timer::Reconnect),
         });
     }
 
     fn arm_heartbeat(&mut self, cx: &mut Cx<'_>) {
-        let at = self.heartbeats.next(cx.config.alive_time_interval, cx.now, cx.rng);
-        cx.emit(Effect::SetTimer { timer: Timer::Heartbeat, at });
+        let at = self
+            .heartbeats
+            .next(cx.config.alive_time_interval, cx.now, cx.rng);
+        cx.emit(Effect::SetTimer {
+            timer: Timer::Heartbeat,
+            at,
+        });
     }
 
     fn arm_sync(&mut self, cx: &mut Cx<'_>) {
         let at = self.syncs.next(cx.config.pull_interval, cx.now, cx.rng);
-        cx.emit(Effect::SetTimer { timer: Timer::Sync, at });
+        cx.emit(Effect::SetTimer {
+            timer: Timer::Sync,
+            at,
+        });
     }
 
     /// Arms the silence check or the sweep: neither is seen outside, so that neither is varied.
@@ -561,19 +630,29 @@ impl Discovery {
             Timer::Expiry => memory(cx.config) / 100,
             _ => cx.config.alive_expiration_timeout / 10,
         };
-        cx.emit(Effect::SetTimer { timer, at: cx.now + interval.max(Config::INTERVAL_MIN) });
+        cx.emit(Effect::SetTimer {
+            timer,
+            at: cx.now + interval.max(Config::INTERVAL_MIN),
+        });
     }
 }
 
 /// How long a silent peer is remembered, and then that it was forgotten.
 fn memory(config: &Config) -> Duration {
-    config.alive_expiration_timeout.saturating_mul(config.msg_expiration_factor)
+    config
+        .alive_expiration_timeout
+        .saturating_mul(config.msg_expiration_factor)
 }
 
 /// Says whether two endpoints are the same but for the brackets around an IPv6 address (D16.d).
 fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
     let bare = |char: &char| !matches!(char, '[' | ']');
-    one == other || one.as_str().chars().filter(bare).eq(other.as_str().chars().filter(bare))
+    one == other
+        || one
+            .as_str()
+            .chars()
+            .filter(bare)
+            .eq(other.as_str().chars().filter(bare))
 }
 
 /// How many endpoints with our identity are noticed in [`IMPOSTOR_MEMORY`]: anybody can name any.

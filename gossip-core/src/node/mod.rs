@@ -1,10 +1,46 @@
 //! The node: where the subsystems meet.
+//!
+//! Only this module knows more than one of them. Each call into a subsystem leaves effects in one
+//! queue, which is drained in a loop: nothing recurses.
 
+mod admission;
+mod commands;
+mod effects;
+mod flights;
+mod foreign;
+mod inbound;
+mod jobs;
+mod routing;
+mod verdicts;
+mod verified;
 mod views;
 
-use crate::{Action, Command, CommandError, Config, ConfigError, Event, Instant, Stats};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+use core::{mem, time::Duration};
 
+use crate::{
+    Action, ChannelId, Command, CommandError, Config, ConfigError, Event, Instant, Job, JobKind,
+    Notice, Stats, UnixTime,
+    channel::{self, Channel},
+    comm::{self, Comm},
+    cx::Cx,
+    discovery::{self, Discovery},
+    emitter::{self, Emitter},
+    identity::Identities,
+    rng::Rng,
+    timers::Timers,
+};
+
+pub(crate) use self::verified::Verified;
 pub use self::views::{ChannelPeer, Member};
+use self::{
+    flights::Flights,
+    foreign::ForeignInfos,
+    jobs::{Jobs, Purpose},
+};
 
 /// A gossip node that performs no I/O.
 ///
@@ -20,63 +56,93 @@ pub use self::views::{ChannelPeer, Member};
 /// configuration, seed and sequence of events and commands give the same actions, bit for bit.
 #[derive(Debug)]
 pub struct Node {
+    config: Config,
+    clock: Clock,
     stats: Stats,
+    timers: Timers<TimerKey>,
+    actions: VecDeque<Action>,
+    queue: VecDeque<Effect>,
+    jobs: Jobs,
+    flights: Flights,
+    identities: Identities,
+    comm: Comm,
+    discovery: Discovery,
+    emitter: Emitter,
+    channels: Vec<Channel>,
+    channel_index: BTreeMap<ChannelId, ChannelIx>,
+    foreign: ForeignInfos,
+    rngs: Rngs,
+    scratch: Scratch,
+    stopped: bool,
 }
 
-impl Node {
-    /// Makes a node. Its first timers are due at once.
-    ///
-    /// # Errors
-    ///
-    /// If no node can run with this configuration.
-    pub fn new(config: Config, _now: Instant) -> Result<Self, ConfigError> {
-        config.check()?;
-        Ok(Self { stats: Stats::default() })
-    }
+/// Names a channel inside the node; channels are never removed.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct ChannelIx(u32);
 
-    /// Takes an event. Never fails: a peer's fault is counted and noticed, a late or unknown
-    /// connection, dial or job is ignored.
-    pub fn handle(&mut self, _now: Instant, _event: Event) {}
+#[derive(Debug)]
+struct Clock {
+    now: Instant,
+    /// The wall clock's reading at some moment: it runs on from there.
+    wall: UnixTime,
+    wall_at: Instant,
+}
 
-    /// Takes a request of the application.
-    ///
-    /// # Errors
-    ///
-    /// If the request makes no sense now; nothing changed then.
-    pub fn command(&mut self, _now: Instant, _command: Command) -> Result<(), CommandError> {
-        Err(CommandError::Stopped)
+impl Clock {
+    fn wall(&self) -> UnixTime {
+        self.wall + (self.now - self.wall_at)
     }
+}
 
-    /// Returns the next thing for the driver to do.
-    #[must_use]
-    pub fn poll_action(&mut self) -> Option<Action> {
-        None
-    }
+/// One stream of random choices for each use: they do not shift each other.
+#[derive(Debug)]
+struct Rngs {
+    channel: Rng,
+    comm: Rng,
+    discovery: Rng,
+    emitter: Rng,
+    routing: Rng,
+}
 
-    /// Returns when [`Event::Tick`] is next due, `None` once stopped. O(1).
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
+/// Buffers that are used again and again.
+#[derive(Debug, Default)]
+struct Scratch {
+    channel: Vec<channel::Effect>,
+    comm: Vec<comm::Effect>,
+    discovery: Vec<discovery::Effect>,
+    emitter: Vec<emitter::Effect>,
+}
 
-    /// Returns what the next timer is for.
-    #[must_use]
-    pub fn next_timer(&self) -> Option<TimerKind> {
-        None
-    }
+#[derive(Debug)]
+enum Effect {
+    Channel(ChannelIx, channel::Effect),
+    Comm(comm::Effect),
+    Discovery(discovery::Effect),
+    Emitter(emitter::Effect),
+}
 
-    /// Returns the counters.
-    #[must_use]
-    pub fn stats(&self) -> &Stats {
-        &self.stats
-    }
+/// Names a timer. The order is that in which timers go that are due together.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum TimerKey {
+    Comm(comm::Timer),
+    Jobs,
+    Identity(IdentityTimer),
+    Discovery(discovery::Timer),
+    Channel(ChannelIx, channel::Timer),
+    Emit,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum IdentityTimer {
+    Expiry,
+    Unused,
 }
 
 /// What the node waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TimerKind {
-    /// A connection message, a redial, or the end of a replaced connection.
+    /// A connection message, or the end of a replaced connection.
     Connection,
     /// The answer to a job.
     Job,
@@ -97,3 +163,287 @@ pub enum TimerKind {
     /// Blocks of a channel.
     Block,
 }
+
+impl Node {
+    /// Makes a node. Its first timers are due at once.
+    ///
+    /// # Errors
+    ///
+    /// If no node can run with this configuration.
+    pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
+        config.check()?;
+        let fork = |name| Rng::fork(&config.rng_seed, name);
+        let rngs = Rngs {
+            channel: fork("channel"),
+            comm: fork("comm"),
+            discovery: fork("discovery"),
+            emitter: fork("emitter"),
+            routing: fork("routing"),
+        };
+        let mut node = Self {
+            clock: Clock {
+                now,
+                wall: config.wall_clock,
+                wall_at: now,
+            },
+            stats: Stats::default(),
+            timers: Timers::new(),
+            actions: VecDeque::new(),
+            queue: VecDeque::new(),
+            jobs: Jobs::default(),
+            flights: Flights::default(),
+            identities: Identities::new(&config, now),
+            comm: Comm::default(),
+            discovery: Discovery::new(&config, now, config.wall_clock),
+            emitter: Emitter::new(&config),
+            channels: Vec::new(),
+            channel_index: BTreeMap::new(),
+            foreign: ForeignInfos::new(&config),
+            rngs,
+            scratch: Scratch::default(),
+            stopped: false,
+            config,
+        };
+        node.arm_unused_identities();
+        node.discovery(|discovery, cx| discovery.start(cx));
+        node.settle();
+        Ok(node)
+    }
+
+    /// Takes an event. Never fails: a peer's fault is counted and noticed, a late or unknown
+    /// connection, dial or job is ignored.
+    pub fn handle(&mut self, now: Instant, event: Event) {
+        self.clock.now = self.clock.now.max(now);
+        if self.stopped {
+            return;
+        }
+        match event {
+            Event::Tick => self.on_tick(),
+            Event::Message { conn, frame } => self.on_message(conn, frame),
+            Event::JobDone(completion) => self.on_job_done(completion.id, completion.outcome),
+            Event::WallClock(time) => self.on_wall_clock(time),
+            Event::Connected { .. }
+            | Event::Pinged { .. }
+            | Event::DialFailed { .. }
+            | Event::Disconnected { .. }
+            | Event::Sent { .. } => self.comm(|comm, cx| comm::route(comm, event, cx)),
+        }
+        self.settle();
+    }
+
+    /// Takes a request of the application.
+    ///
+    /// # Errors
+    ///
+    /// If the request makes no sense now; nothing changed then.
+    pub fn command(&mut self, now: Instant, command: Command) -> Result<(), CommandError> {
+        self.clock.now = self.clock.now.max(now);
+        if self.stopped {
+            return Err(CommandError::Stopped);
+        }
+        let result = self.on_command(command);
+        self.settle();
+        result
+    }
+
+    /// Returns the next thing for the driver to do.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Returns when [`Event::Tick`] is next due, `None` once stopped. O(1).
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next().map(|(at, _)| at)
+    }
+
+    /// Returns what the next timer is for.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<TimerKind> {
+        self.timers.next().map(|(_, key)| key.kind())
+    }
+
+    /// Returns the counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    fn on_tick(&mut self) {
+        while let Some(key) = self.timers.pop_due(self.clock.now) {
+            match key {
+                TimerKey::Comm(timer) => self.comm(|comm, cx| comm.on_timer(timer, cx)),
+                TimerKey::Jobs => self.on_job_timeout(),
+                TimerKey::Identity(IdentityTimer::Expiry) => self.expire_identities(),
+                TimerKey::Identity(IdentityTimer::Unused) => self.drop_unused_identities(),
+                TimerKey::Discovery(timer) => self.discovery(|d, cx| d.on_timer(timer, cx)),
+                TimerKey::Channel(ix, channel::Timer::Request) => self.request_state_info(ix),
+                TimerKey::Channel(ix, channel::Timer::Sweep) => self.sweep_channel(ix),
+                TimerKey::Channel(ix, timer) => self.channel(ix, |c, cx| c.on_timer(timer, cx)),
+                TimerKey::Emit => {}
+            }
+            self.drain();
+        }
+    }
+
+    /// Carries out all effects; then lets the batch go that they have filled.
+    fn settle(&mut self) {
+        loop {
+            self.drain();
+            self.emitter(|emitter, cx| emitter.settle(cx));
+            if self.queue.is_empty() {
+                break;
+            }
+        }
+        self.stats.connections = self.comm.open_connections();
+    }
+
+    fn drain(&mut self) {
+        while let Some(effect) = self.queue.pop_front() {
+            match effect {
+                Effect::Channel(ix, effect) => self.on_channel_effect(ix, effect),
+                Effect::Comm(effect) => self.on_comm_effect(effect),
+                Effect::Discovery(effect) => self.on_discovery_effect(effect),
+                Effect::Emitter(effect) => self.on_emitter_effect(effect),
+            }
+        }
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.actions.push_back(Action::Notify(notice));
+    }
+
+    /// Sets a timer, to a time after now: what a tick sets off is never due in the same tick.
+    fn set_timer(&mut self, key: TimerKey, at: Instant) {
+        self.timers
+            .set(key, at.max(self.clock.now + Duration::from_nanos(1)));
+    }
+
+    fn begin_job(&mut self, kind: JobKind, purpose: Purpose) {
+        match kind {
+            JobKind::Sign { .. } => self.stats.signs += 1,
+            JobKind::Verify { ref secret, .. } | JobKind::CheckAccess { ref secret, .. } => {
+                self.stats.verifies += 1 + u64::from(secret.is_some());
+            }
+            JobKind::VerifyBlock { .. } => self.stats.verifies += 1,
+            JobKind::ValidateIdentity { .. } => self.stats.validations += 1,
+            JobKind::Commit { .. } => {}
+        }
+        let deadline = self.clock.now + self.config.job_timeout;
+        let job: Job = self.jobs.begin(kind, purpose, deadline);
+        let oldest = self.jobs.next_deadline().filter(|(_, id)| *id == job.id());
+        if let Some((at, _)) = oldest {
+            self.set_timer(TimerKey::Jobs, at);
+        }
+        self.actions.push_back(Action::Job(job));
+    }
+
+    // Calls into the subsystems: each is lent the world, and its effects are queued.
+
+    fn comm<R>(&mut self, f: impl FnOnce(&mut Comm, &mut Cx<'_, comm::Effect>) -> R) -> R {
+        let mut effects = mem::take(&mut self.scratch.comm);
+        let mut cx = Cx {
+            now: self.clock.now,
+            wall: self.clock.wall(),
+            config: &self.config,
+            identities: &self.identities,
+            rng: &mut self.rngs.comm,
+            stats: &mut self.stats,
+            effects: &mut effects,
+        };
+        let result = f(&mut self.comm, &mut cx);
+        self.queue.extend(effects.drain(..).map(Effect::Comm));
+        self.scratch.comm = effects;
+        result
+    }
+
+    fn discovery<R>(
+        &mut self,
+        f: impl FnOnce(&mut Discovery, &mut Cx<'_, discovery::Effect>) -> R,
+    ) -> R {
+        let mut effects = mem::take(&mut self.scratch.discovery);
+        let mut cx = Cx {
+            now: self.clock.now,
+            wall: self.clock.wall(),
+            config: &self.config,
+            identities: &self.identities,
+            rng: &mut self.rngs.discovery,
+            stats: &mut self.stats,
+            effects: &mut effects,
+        };
+        let result = f(&mut self.discovery, &mut cx);
+        self.queue.extend(effects.drain(..).map(Effect::Discovery));
+        self.scratch.discovery = effects;
+        result
+    }
+
+    fn emitter<R>(&mut self, f: impl FnOnce(&mut Emitter, &mut Cx<'_, emitter::Effect>) -> R) -> R {
+        let mut effects = mem::take(&mut self.scratch.emitter);
+        let mut cx = Cx {
+            now: self.clock.now,
+            wall: self.clock.wall(),
+            config: &self.config,
+            identities: &self.identities,
+            rng: &mut self.rngs.emitter,
+            stats: &mut self.stats,
+            effects: &mut effects,
+        };
+        let result = f(&mut self.emitter, &mut cx);
+        self.queue.extend(effects.drain(..).map(Effect::Emitter));
+        self.scratch.emitter = effects;
+        result
+    }
+
+    fn channel<R>(
+        &mut self,
+        ix: ChannelIx,
+        f: impl FnOnce(&mut Channel, &mut Cx<'_, channel::Effect>) -> R,
+    ) -> R {
+        let mut effects = mem::take(&mut self.scratch.channel);
+        let mut cx = Cx {
+            now: self.clock.now,
+            wall: self.clock.wall(),
+            config: &self.config,
+            identities: &self.identities,
+            rng: &mut self.rngs.channel,
+            stats: &mut self.stats,
+            effects: &mut effects,
+        };
+        let result = f(&mut self.channels[ix.0 as usize], &mut cx);
+        self.queue
+            .extend(effects.drain(..).map(|effect| Effect::Channel(ix, effect)));
+        self.scratch.channel = effects;
+        result
+    }
+
+    fn channel_ixs(&self) -> impl Iterator<Item = ChannelIx> + use<> {
+        (0..self.channels.len()).map(|ix| ChannelIx(u32::try_from(ix).unwrap_or(u32::MAX)))
+    }
+}
+
+impl TimerKey {
+    const fn kind(self) -> TimerKind {
+        match self {
+            Self::Comm(_) => TimerKind::Connection,
+            Self::Jobs => TimerKind::Job,
+            Self::Identity(_) => TimerKind::Identity,
+            Self::Discovery(timer) => match timer {
+                discovery::Timer::AliveCheck | discovery::Timer::Expiry => TimerKind::Membership,
+                discovery::Timer::Contact(_) | discovery::Timer::Reconnect => TimerKind::Contact,
+                discovery::Timer::Heartbeat => TimerKind::Heartbeat,
+                discovery::Timer::Sync => TimerKind::Sync,
+            },
+            Self::Channel(_, timer) => match timer {
+                channel::Timer::Commit | channel::Timer::Expiry => TimerKind::Block,
+                channel::Timer::Publish | channel::Timer::Request | channel::Timer::Sweep => {
+                    TimerKind::StateInfo
+                }
+            },
+            Self::Emit => TimerKind::Emit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

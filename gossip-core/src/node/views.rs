@@ -2,8 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::{ChannelId, Chaincode, Endpoint, Identity, OrgId, PkiId, Stamp};
 use bytes::Bytes;
+
+use crate::{
+    Chaincode, ChannelId, ConnId, Endpoint, Identity, OrgId, PkiId, Signed, Stamp, discovery::Peer,
+};
 
 use super::Node;
 
@@ -36,29 +39,67 @@ pub struct ChannelPeer {
 }
 
 impl Node {
-    /// Lists the peers that are alive, by PKI-ID.
+    /// Lists the peers that are alive, by PKI-ID. Empty once stopped (D-47).
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
-        Vec::new()
+        if self.stopped {
+            return Vec::new();
+        }
+        self.discovery
+            .alive()
+            .map(|(pki_id, peer)| self.member(pki_id, peer))
+            .collect()
     }
 
     /// Lists the living members of a channel, by PKI-ID; `None` if it was not joined.
     ///
     /// Empty after leaving. Peers that left the channel are not listed (N-52).
     #[must_use]
-    pub fn channel_peers(&self, _channel: &ChannelId) -> Option<Vec<ChannelPeer>> {
-        None
+    pub fn channel_peers(&self, channel: &ChannelId) -> Option<Vec<ChannelPeer>> {
+        let channel = &self.channels[self.channel_ix(channel)?.0 as usize];
+        if self.stopped || channel.has_left() {
+            return Some(Vec::new());
+        }
+        let peer = |(pki_id, peer): (&PkiId, &Peer)| {
+            let info = channel.info(pki_id).filter(|info| !info.left)?;
+            self.identities.org(pki_id)?;
+            Some(ChannelPeer {
+                member: self.member(pki_id, peer),
+                ledger_height: info.height,
+                chaincodes: info.chaincodes.clone(),
+            })
+        };
+        Some(self.discovery.alive().filter_map(peer).collect())
     }
 
-    /// Returns the number of blocks that we have told others we have.
+    /// Returns the number of blocks that we have, as others are told.
     #[must_use]
-    pub fn ledger_height(&self, _channel: &ChannelId) -> Option<u64> {
-        None
+    pub fn ledger_height(&self, channel: &ChannelId) -> Option<u64> {
+        Some(self.channels[self.channel_ix(channel)?.0 as usize].height())
     }
 
     /// Lists the known identities, ours among them, by PKI-ID.
     #[must_use]
     pub fn identities(&self) -> Vec<(PkiId, Identity, OrgId)> {
-        Vec::new()
+        self.identities.all()
+    }
+
+    /// Returns the signed connection message of the peer at the other end, while it is open.
+    ///
+    /// Fabric lets it prove what its sender may read on a channel (C-34).
+    #[must_use]
+    pub fn connection_proof(&self, conn: ConnId) -> Option<&Signed> {
+        self.comm.auth(conn)
+    }
+
+    fn member(&self, pki_id: &PkiId, peer: &Peer) -> Member {
+        Member {
+            pki_id: *pki_id,
+            org: self.identities.org(pki_id).cloned(),
+            internal_endpoint: peer.internal_endpoint.clone(),
+            external_endpoint: peer.endpoint.clone(),
+            metadata: peer.metadata.clone(),
+            stamp: peer.message.stamp,
+        }
     }
 }

@@ -1,0 +1,487 @@
+//! One channel: who is in it, what they have, and its blocks (docs/protocol/60-channel.md).
+
+mod blocks;
+mod own;
+
+use alloc::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
+use core::time::Duration;
+
+use bytes::Bytes;
+use gossip_proto::gossip::Envelope;
+
+use crate::{
+    Chaincode, ChannelConfig, ChannelId, Instant, Notice, OrgId, PkiId, cx,
+    node::Verified,
+    wire::{self, StateInfo},
+};
+
+use self::{
+    blocks::{Backlog, Window},
+    own::Own,
+};
+
+type Cx<'a> = cx::Cx<'a, Effect>;
+
+/// A channel that was joined.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    id: ChannelId,
+    pki_id: PkiId,
+    /// Stands for the channel in what we say.
+    mac: [u8; 32],
+    sequence: u64,
+    orgs: BTreeSet<OrgId>,
+    own: Own,
+    /// The newest StateInfo of each peer, ours among them once published.
+    infos: BTreeMap<PkiId, Arc<StateInfo>>,
+    infos_max: usize,
+    window: Window,
+    backlog: Backlog,
+    /// Whether any peer is alive at all: else nothing is published (CH-23).
+    has_company: bool,
+    /// The pause before the next request for StateInfo that somebody still lacks.
+    request_pause: Duration,
+}
+
+/// What a channel waits for.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Timer {
+    Commit,
+    Expiry,
+    Publish,
+    Request,
+    Sweep,
+}
+
+/// What a channel wants done.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Sign our StateInfo; answer with `on_own_signed`.
+    Sign {
+        payload: Bytes,
+    },
+    /// Push our own StateInfo.
+    Gossip(Arc<StateInfo>),
+    /// Append a block to the ledger; answer with `on_committed`.
+    Commit {
+        number: u64,
+        block: Bytes,
+    },
+    SetTimer {
+        timer: Timer,
+        at: Instant,
+    },
+    Notify(Notice),
+}
+
+/// What the window makes of a block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BlockFate {
+    /// It is new: store it, pass it on, deliver it.
+    New,
+    /// It is past the window, but our ledger lacks it: deliver it.
+    Late,
+    /// It is known or old.
+    Stale,
+}
+
+/// What the ledger made of a block.
+#[derive(Clone, Debug)]
+pub(crate) enum Committed {
+    Done,
+    Rejected(Cow<'static, str>),
+    Failed(Cow<'static, str>),
+}
+
+impl Channel {
+    pub(crate) fn new(id: ChannelId, height: Option<u64>, cx: &mut Cx<'_>) -> Self {
+        let config = cx.config;
+        let limits = &config.limits;
+        let pki_id = config.pki_id;
+        let mut channel = Self {
+            mac: wire::channel_mac(&pki_id, &id),
+            id,
+            pki_id,
+            sequence: 0,
+            orgs: BTreeSet::new(),
+            own: Own::new(cx.wall),
+            infos: BTreeMap::new(),
+            infos_max: limits.members_max,
+            window: Window::new(config.max_block_count_to_store, config.pull_interval * 100),
+            backlog: Backlog::new(None, limits.buffered_blocks_max, limits.buffered_bytes_max),
+            has_company: false,
+            request_pause: REQUEST_PAUSE_MIN,
+        };
+        cx.emit(Effect::SetTimer {
+            timer: Timer::Sweep,
+            at: cx.now + config.pull_interval * 5,
+        });
+        let at = cx.now + REQUEST_PAUSE_MIN;
+        cx.emit(Effect::SetTimer {
+            timer: Timer::Request,
+            at,
+        });
+        if let Some(height) = height {
+            channel.set_height(height, cx);
+        }
+        channel
+    }
+
+    /// Takes a configuration, unless it is empty or older than the current one (CH-12, CH-13).
+    /// Forgets what peers of organisations said that are in the channel no more (CH-14).
+    pub(crate) fn configure(&mut self, config: &ChannelConfig, cx: &mut Cx<'_>) {
+        let is_first = self.orgs.is_empty();
+        if config.orgs.is_empty() || (!is_first && config.sequence < self.sequence) {
+            return;
+        }
+        self.sequence = config.sequence;
+        self.orgs = config.orgs.iter().map(|(org, _)| org.clone()).collect();
+        let Self {
+            infos,
+            orgs,
+            pki_id,
+            ..
+        } = self;
+        infos.retain(|author, _| {
+            author == pki_id || cx.org(author).is_some_and(|org| orgs.contains(org))
+        });
+    }
+
+    /// Says that we leave (CH-67).
+    pub(crate) fn leave(&mut self, cx: &mut Cx<'_>) {
+        if !self.own.has_left() {
+            self.own.set_left(true, cx.wall);
+            self.arm_publish(cx);
+        }
+    }
+
+    /// Says that we are back, if we had left.
+    pub(crate) fn rejoin(&mut self, cx: &mut Cx<'_>) {
+        if self.own.has_left() {
+            self.own.set_left(false, cx.wall);
+            self.arm_publish(cx);
+        }
+    }
+
+    /// Takes note of our ledger's height, published with the next StateInfo (CH-22).
+    pub(crate) fn set_height(&mut self, height: u64, cx: &mut Cx<'_>) {
+        self.backlog.set_next(height);
+        self.own.set_height(height, cx.wall);
+        self.arm_publish(cx);
+        self.commit_next(cx);
+    }
+
+    /// Takes note of our chaincodes, and publishes them at once (CH-24).
+    pub(crate) fn set_chaincodes(&mut self, chaincodes: Vec<Chaincode>, cx: &mut Cx<'_>) {
+        self.own.set_chaincodes(chaincodes, cx.wall);
+        self.publish(cx);
+    }
+
+    /// Takes note of who is alive. With new company, what it says is asked for soon.
+    pub(crate) fn on_company(&mut self, has_company: bool, has_newcomer: bool, cx: &mut Cx<'_>) {
+        self.has_company = has_company;
+        if has_newcomer {
+            self.request_pause = REQUEST_PAUSE_MIN;
+            let at = cx.now + REQUEST_PAUSE_MIN;
+            cx.emit(Effect::SetTimer {
+                timer: Timer::Request,
+                at,
+            });
+        }
+        self.arm_publish(cx);
+    }
+
+    /// Schedules the next request for StateInfo: soon while somebody's is lacking, then at the
+    /// usual interval.
+    ///
+    /// Fabric asks at fixed intervals (CH-32); a peer that starts has much to ask.
+    pub(crate) fn on_requested(&mut self, is_complete: bool, cx: &mut Cx<'_>) {
+        let interval = cx.config.request_state_info_interval;
+        self.request_pause = match is_complete {
+            true => interval,
+            false => (self.request_pause * 2).min(interval),
+        };
+        let jitter = self.request_pause * u32::try_from(cx.rng.below(256)).unwrap_or(0) / 2048;
+        let at = cx.now + self.request_pause + jitter;
+        cx.emit(Effect::SetTimer {
+            timer: Timer::Request,
+            at,
+        });
+    }
+
+    /// Handles all timers but [`Timer::Request`] and [`Timer::Sweep`], which need to know others.
+    pub(crate) fn on_timer(&mut self, timer: Timer, cx: &mut Cx<'_>) {
+        match timer {
+            Timer::Commit => {
+                if let Some((number, block)) = self.backlog.again() {
+                    cx.emit(Effect::Commit { number, block });
+                }
+            }
+            Timer::Expiry => {
+                if let Some(at) = self.window.expire(cx.now) {
+                    cx.emit(Effect::SetTimer {
+                        timer: Timer::Expiry,
+                        at,
+                    });
+                }
+            }
+            Timer::Publish => {
+                if self.has_company {
+                    self.publish(cx);
+                }
+            }
+            Timer::Request | Timer::Sweep => {}
+        }
+    }
+
+    /// Forgets what peers said whom nobody knows any more (CH-31).
+    pub(crate) fn sweep(&mut self, knows: impl Fn(&PkiId) -> bool, cx: &mut Cx<'_>) {
+        self.infos.retain(|author, _| knows(author));
+        let at = cx.now + cx.config.pull_interval * 5;
+        cx.emit(Effect::SetTimer {
+            timer: Timer::Sweep,
+            at,
+        });
+    }
+
+    /// Forgets what a peer said whose identity is gone.
+    pub(crate) fn forget(&mut self, pki_id: &PkiId) {
+        self.infos.remove(pki_id);
+    }
+
+    // Our own StateInfo.
+
+    fn arm_publish(&self, cx: &mut Cx<'_>) {
+        let due = if self.has_company {
+            self.own.due(cx.now)
+        } else {
+            None
+        };
+        if let Some(at) = due {
+            cx.emit(Effect::SetTimer {
+                timer: Timer::Publish,
+                at,
+            });
+        }
+    }
+
+    fn publish(&mut self, cx: &mut Cx<'_>) {
+        let next = cx.now + cx.config.publish_state_info_interval;
+        if let Some(payload) = self.own.begin(&self.pki_id, &self.mac, next) {
+            cx.emit(Effect::Sign { payload });
+        }
+    }
+
+    /// Takes the signature of our StateInfo, `None` if there is none to be had.
+    pub(crate) fn on_own_signed(
+        &mut self,
+        payload: Bytes,
+        signature: Option<Bytes>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(signature) = signature else {
+            self.own.signing_failed();
+            return self.arm_publish(cx);
+        };
+        self.own.signed();
+        let envelope = Envelope {
+            payload,
+            signature,
+            secret_envelope: None,
+        };
+        if let Ok(info) = StateInfo::parse_nested(envelope, usize::MAX) {
+            let info = Arc::new(info);
+            self.infos.insert(self.pki_id, Arc::clone(&info));
+            cx.emit(Effect::Gossip(info));
+        }
+        self.arm_publish(cx);
+    }
+
+    // What others say.
+
+    /// Says whether a StateInfo is newer than what its author said before (CH-28).
+    pub(crate) fn would_accept_info(&self, info: &StateInfo) -> bool {
+        match self.infos.get(&info.pki_id) {
+            Some(known) => known.stamp < info.stamp,
+            None => self.infos.len() < self.infos_max,
+        }
+    }
+
+    /// Takes what a peer says about itself, if it is still news; returns what was stored.
+    pub(crate) fn on_state_info(
+        &mut self,
+        info: Verified<StateInfo>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Arc<StateInfo>> {
+        // Organisations may have left while the signature was checked (CH-29).
+        if !self.would_accept_info(&info) || !self.is_member(&info.pki_id, cx) {
+            return None;
+        }
+        let info = Arc::new(info.into_inner().compact());
+        self.infos.insert(info.pki_id, Arc::clone(&info));
+        if info.pki_id != self.pki_id {
+            let (pki_id, height, left) = (info.pki_id, info.height, info.left);
+            let channel = self.id.clone();
+            cx.emit(Effect::Notify(Notice::ChannelPeer {
+                channel,
+                pki_id,
+                height,
+                left,
+            }));
+        }
+        Some(info)
+    }
+
+    /// Returns the elements of a snapshot that `may_learn` lets its receiver see (9.2).
+    pub(crate) fn snapshot(&self, may_learn: impl Fn(&PkiId) -> bool) -> Vec<Envelope> {
+        let seen = self.infos.iter().filter(|(author, _)| may_learn(author));
+        seen.map(|(_, info)| info.envelope.clone()).collect()
+    }
+
+    // Blocks.
+
+    /// Says what would become of a block, before it is verified.
+    pub(crate) fn fate(&self, number: u64) -> BlockFate {
+        if self.window.would_accept(number) {
+            BlockFate::New
+        } else if !self.window.contains(number) && self.backlog.lacks(number) {
+            // Fabric drops it and waits for state transfer; it is here, it is asked for: take it.
+            BlockFate::Late
+        } else {
+            BlockFate::Stale
+        }
+    }
+
+    /// Takes a verified block; says what became of it (CH-41).
+    pub(crate) fn on_block(
+        &mut self,
+        number: u64,
+        block: Bytes,
+        frame: Bytes,
+        cx: &mut Cx<'_>,
+    ) -> BlockFate {
+        let fate = self.fate(number);
+        if fate == BlockFate::New {
+            self.store(number, frame, cx);
+        }
+        if fate != BlockFate::Stale {
+            self.backlog.insert(number, block);
+            self.commit_next(cx);
+        }
+        fate
+    }
+
+    /// Takes a block of our own, to be served; it is for the caller to commit it (CH-49).
+    pub(crate) fn on_own_block(&mut self, number: u64, frame: Bytes, cx: &mut Cx<'_>) {
+        self.store(number, frame, cx);
+    }
+
+    /// Takes the ledger's answer.
+    pub(crate) fn on_committed(&mut self, number: u64, committed: Committed, cx: &mut Cx<'_>) {
+        let channel = self.id.clone();
+        match committed {
+            Committed::Done => {
+                let Some(height) = self.backlog.committed() else {
+                    return;
+                };
+                cx.emit(Effect::Notify(Notice::BlockCommitted { channel, number }));
+                self.set_height(height, cx);
+            }
+            Committed::Rejected(reason) => {
+                self.backlog.rejected();
+                self.window.remove(number);
+                cx.emit(Effect::Notify(Notice::CommitFailed {
+                    channel,
+                    number,
+                    reason,
+                }));
+            }
+            Committed::Failed(reason) => {
+                cx.emit(Effect::Notify(Notice::CommitFailed {
+                    channel,
+                    number,
+                    reason,
+                }));
+                let at = cx.now + COMMIT_PAUSE;
+                cx.emit(Effect::SetTimer {
+                    timer: Timer::Commit,
+                    at,
+                });
+            }
+        }
+    }
+
+    fn store(&mut self, number: u64, frame: Bytes, cx: &mut Cx<'_>) {
+        if self.window.insert(number, frame, cx.now)
+            && let Some(at) = self.window.next_expiry()
+        {
+            cx.emit(Effect::SetTimer {
+                timer: Timer::Expiry,
+                at,
+            });
+        }
+    }
+
+    fn commit_next(&mut self, cx: &mut Cx<'_>) {
+        if let Some((number, block)) = self.backlog.begin() {
+            cx.emit(Effect::Commit { number, block });
+        }
+    }
+
+    // Predicates of section 6.
+
+    /// Says whether an organisation is in the channel.
+    pub(crate) fn has_org(&self, org: &OrgId) -> bool {
+        self.orgs.contains(org)
+    }
+
+    /// Says whether a peer's organisation is in the channel; ourselves we always believe.
+    pub(crate) fn is_member<E>(&self, peer: &PkiId, cx: &cx::Cx<'_, E>) -> bool {
+        *peer == self.pki_id || cx.org(peer).is_some_and(|org| self.has_org(org))
+    }
+
+    /// Returns what a peer last said about itself here.
+    pub(crate) fn info(&self, peer: &PkiId) -> Option<&Arc<StateInfo>> {
+        self.infos.get(peer)
+    }
+
+    /// Lists those who said something about themselves here, by PKI-ID.
+    pub(crate) fn authors(&self) -> impl Iterator<Item = PkiId> + '_ {
+        self.infos.keys().copied()
+    }
+
+    /// Says whether blocks are worth sending to a peer: it is here, and has not left (Q60-2).
+    pub(crate) fn is_eligible(&self, peer: &PkiId) -> bool {
+        self.infos.get(peer).is_some_and(|info| !info.left)
+    }
+
+    pub(crate) const fn id(&self) -> &ChannelId {
+        &self.id
+    }
+
+    pub(crate) const fn mac(&self) -> &[u8; 32] {
+        &self.mac
+    }
+
+    pub(crate) const fn height(&self) -> u64 {
+        self.own.height()
+    }
+
+    pub(crate) const fn has_left(&self) -> bool {
+        self.own.has_left()
+    }
+}
+
+/// The first request for StateInfo after somebody came: short, but for several who come together.
+const REQUEST_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// How long the ledger rests after it failed.
+const COMMIT_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

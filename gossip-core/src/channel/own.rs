@@ -1,0 +1,93 @@
+//! What we say about ourselves on a channel.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::{Chaincode, Instant, PkiId, Stamp, UnixTime, wire::NewStateInfo};
+
+/// Our own StateInfo: what it says, and whether others have been told.
+#[derive(Debug)]
+pub(super) struct Own {
+    info: NewStateInfo,
+    /// Something changed since it was last signed.
+    dirty: bool,
+    /// It is being signed.
+    signing: bool,
+    /// The earliest time of the next periodic publication.
+    next: Instant,
+}
+
+impl Own {
+    /// Starts with height 1, which nobody is told before something changes (CH-21).
+    pub(super) const fn new(wall: UnixTime) -> Self {
+        let stamp = Stamp {
+            incarnation: wall.as_nanos(),
+            sequence: wall.as_nanos(),
+        };
+        let info = NewStateInfo {
+            stamp,
+            height: 1,
+            left: false,
+            chaincodes: Vec::new(),
+        };
+        Self {
+            info,
+            dirty: false,
+            signing: false,
+            next: Instant::ZERO,
+        }
+    }
+
+    pub(super) const fn height(&self) -> u64 {
+        self.info.height
+    }
+
+    pub(super) const fn has_left(&self) -> bool {
+        self.info.left
+    }
+
+    pub(super) fn set_height(&mut self, height: u64, wall: UnixTime) {
+        self.info.height = height;
+        self.touch(wall);
+    }
+
+    pub(super) fn set_chaincodes(&mut self, chaincodes: Vec<Chaincode>, wall: UnixTime) {
+        self.info.chaincodes = chaincodes;
+        self.touch(wall);
+    }
+
+    pub(super) fn set_left(&mut self, left: bool, wall: UnixTime) {
+        self.info.left = left;
+        self.touch(wall);
+    }
+
+    /// Returns when it may be published next, if there is anything to publish.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        (self.dirty && !self.signing).then(|| self.next.max(now))
+    }
+
+    /// Serializes it for signing; what changes from here on is for the next time.
+    pub(super) fn begin(&mut self, pki_id: &PkiId, mac: &[u8; 32], next: Instant) -> Option<Bytes> {
+        if !self.dirty || self.signing {
+            return None;
+        }
+        (self.dirty, self.signing, self.next) = (false, true, next);
+        Some(self.info.payload(pki_id, mac))
+    }
+
+    pub(super) fn signed(&mut self) {
+        self.signing = false;
+    }
+
+    pub(super) fn signing_failed(&mut self) {
+        (self.dirty, self.signing) = (true, false);
+    }
+
+    /// Makes the next version newer than this one, even if the clock stepped back (CH-26).
+    fn touch(&mut self, wall: UnixTime) {
+        let sequence = &mut self.info.stamp.sequence;
+        *sequence = wall.as_nanos().max(sequence.saturating_add(1));
+        self.dirty = true;
+    }
+}

@@ -1,0 +1,121 @@
+//! Gathers what is to be pushed, so that it leaves in batches.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{
+    ChannelId, Config, Instant, PkiId, cx,
+    wire::{Alive, StateInfo},
+};
+
+type Cx<'a> = cx::Cx<'a, Effect>;
+
+/// The peers that a message came from: it is not sent back to them (N-8).
+pub(crate) type Sources = SmallVec<[PkiId; 4]>;
+
+/// Something to be pushed.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    Alive(Arc<Alive>),
+    Block {
+        channel: ChannelId,
+        number: u64,
+        frame: Bytes,
+    },
+    StateInfo(Arc<StateInfo>),
+}
+
+/// What the emitter wants done.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Choose receivers and send.
+    Batch(Vec<(Item, Sources)>),
+    SetTimer(Instant),
+}
+
+/// The batch that is being gathered.
+///
+/// Where Fabric's emitter sleeps between batches, this one lets the first message after a pause go
+/// at once: only what follows within `max_propagation_burst_latency` waits for company.
+#[derive(Debug)]
+pub(crate) struct Emitter {
+    entries: Vec<Entry>,
+    iterations: u32,
+    /// Not before this is the next batch due.
+    next: Instant,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    item: Item,
+    sources: Sources,
+    iterations_left: u32,
+}
+
+impl Emitter {
+    pub(crate) const fn new(config: &Config) -> Self {
+        let iterations = config.propagate_iterations;
+        Self {
+            entries: Vec::new(),
+            iterations,
+            next: Instant::ZERO,
+            stopped: false,
+        }
+    }
+
+    /// Puts a message into the batch; the last that fits completes it (N-2).
+    pub(crate) fn add(&mut self, item: Item, sources: Sources, cx: &mut Cx<'_>) {
+        if self.iterations == 0 || self.stopped {
+            return;
+        }
+        self.entries.push(Entry {
+            item,
+            sources,
+            iterations_left: self.iterations,
+        });
+        if self.entries.len() >= cx.config.max_propagation_burst_size.max(1) {
+            self.emit(cx);
+        }
+    }
+
+    /// Emits what waits, if the last batch was long enough ago; else says when it will be.
+    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
+        if self.entries.is_empty() {
+            return;
+        }
+        if self.next <= cx.now {
+            self.emit(cx);
+        } else {
+            cx.emit(Effect::SetTimer(self.next));
+        }
+    }
+
+    /// Forgets what waits (N-6).
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+        self.entries.clear();
+    }
+
+    fn emit(&mut self, cx: &mut Cx<'_>) {
+        let batch = self
+            .entries
+            .iter()
+            .map(|e| (e.item.clone(), e.sources.clone()))
+            .collect();
+        self.entries.retain_mut(|entry| {
+            entry.iterations_left -= 1;
+            entry.iterations_left > 0
+        });
+        self.next = cx.now + cx.config.max_propagation_burst_latency;
+        cx.emit(Effect::Batch(batch));
+        if !self.entries.is_empty() {
+            cx.emit(Effect::SetTimer(self.next));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

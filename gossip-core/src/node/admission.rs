@@ -1,0 +1,242 @@
+//! The admission of claims, cheap checks before dear ones: would it be accepted, is the signer
+//! known, is the same being checked already; only then a job.
+
+use crate::{
+    Fault, Identity, JobKind,
+    channel::BlockFate,
+    discovery::Discovery,
+    wire::{self, Alive, StateInfo},
+};
+
+use super::{
+    Node, Verified,
+    flights::{AliveRole, Boarding, Claim, FlightKey, InfoRole, Waiter, What},
+    jobs::Purpose,
+};
+
+impl Node {
+    /// Sends a claim on its way to a verdict.
+    ///
+    /// # Errors
+    ///
+    /// If it is not worth a check.
+    pub(super) fn admit(&mut self, claim: Claim) -> Result<(), Fault> {
+        match &claim.what {
+            What::Alive { alive, role } => {
+                if is_answered(&self.discovery, alive, *role) {
+                    return self.skip_verification(claim);
+                }
+                self.check_alive(alive, *role)?;
+                if self.identities.get(&alive.pki_id).is_none() {
+                    let identity = alive.identity.clone().ok_or(Fault::UnknownIdentity)?;
+                    return self.await_identity(&identity, Waiter::Claim(claim));
+                }
+            }
+            What::Info {
+                info,
+                role,
+                channel,
+            } => {
+                wire::claims(&info.envelope)?;
+                match channel {
+                    Some(ix) => self.check_info(info, &self.channels[ix.0 as usize])?,
+                    None => self.check_foreign_info(info, *role)?,
+                }
+            }
+            What::Block { .. } => {}
+        }
+        let key = claim.key();
+        match self.flights.board(claim, &self.config.limits) {
+            Boarding::Lead => self.verify(key),
+            Boarding::Joined => {}
+            Boarding::Full => return Err(Fault::Overflow),
+        }
+        Ok(())
+    }
+
+    /// Checks what needs no signature; freshness comes first (D-9).
+    fn check_alive(&mut self, alive: &Alive, role: AliveRole) -> Result<(), Fault> {
+        let is_news = match role {
+            AliveRole::Pushed => self.discovery.would_accept_pushed(alive),
+            // It is answered even if it is old (D-25).
+            AliveRole::Request { .. } => true,
+            AliveRole::ResponseAlive => self.discovery.would_accept_element(alive, false),
+            AliveRole::ResponseDead => self.discovery.would_accept_element(alive, true),
+        };
+        if !is_news {
+            if alive.pki_id == self.config.pki_id {
+                self.discovery(|discovery, cx| discovery.on_own_alive(alive, cx));
+            }
+            return Err(Fault::Stale);
+        }
+        let bytes_max = self.config.limits.identity_bytes_max;
+        if alive
+            .identity
+            .as_ref()
+            .is_some_and(|identity| identity.as_bytes().len() > bytes_max)
+        {
+            return Err(Fault::BadIdentity);
+        }
+        wire::claims(&alive.envelope).map(|_| ())
+    }
+
+    fn check_info(&self, info: &StateInfo, channel: &crate::channel::Channel) -> Result<(), Fault> {
+        if info.pki_id == self.config.pki_id || !channel.would_accept_info(info) {
+            return Err(Fault::Stale);
+        }
+        // A StateInfo before its author's identity is lost; it is asked for again (CH-2).
+        let org = self
+            .identities
+            .org(&info.pki_id)
+            .ok_or(Fault::UnknownIdentity)?;
+        channel.has_org(org).then_some(()).ok_or(Fault::WrongOrg)
+    }
+
+    fn check_foreign_info(&self, info: &StateInfo, role: InfoRole) -> Result<(), Fault> {
+        if role != InfoRole::Pushed {
+            return Err(Fault::WrongChannel);
+        }
+        if !self
+            .foreign
+            .would_accept(&info.mac, info.stamp, self.clock.now)
+        {
+            return Err(Fault::Stale);
+        }
+        self.identities
+            .org(&info.pki_id)
+            .map(|_| ())
+            .ok_or(Fault::UnknownIdentity)
+    }
+
+    /// Takes a statement whose very bytes were verified before.
+    fn skip_verification(&mut self, claim: Claim) -> Result<(), Fault> {
+        let What::Alive { alive, role } = claim.what else {
+            return Ok(());
+        };
+        self.on_alive_verified(
+            Verified::attest(alive),
+            role,
+            core::iter::once(claim.from).collect(),
+        );
+        Ok(())
+    }
+
+    /// Lets somebody wait until an identity is validated and stored.
+    pub(super) fn await_identity(
+        &mut self,
+        identity: &Identity,
+        waiter: Waiter,
+    ) -> Result<(), Fault> {
+        match self
+            .flights
+            .await_identity(identity, waiter, &self.config.limits)
+        {
+            Boarding::Lead => {
+                let kind = JobKind::ValidateIdentity {
+                    identity: identity.clone(),
+                };
+                self.begin_job(
+                    kind,
+                    Purpose::Identity {
+                        identity: identity.clone(),
+                    },
+                );
+            }
+            Boarding::Joined => {}
+            Boarding::Full => return Err(Fault::Overflow),
+        }
+        Ok(())
+    }
+
+    /// Gives out the job that decides over a flight.
+    fn verify(&mut self, key: FlightKey) {
+        let Some(kind) = self.verification(&key) else {
+            return;
+        };
+        self.begin_job(kind, Purpose::Claim { key });
+    }
+
+    fn verification(&mut self, key: &FlightKey) -> Option<JobKind> {
+        match &self.flights.leader(key)?.what {
+            What::Alive { alive, .. } => {
+                let (message, secret) = wire::claims(&alive.envelope).ok()?;
+                // A secret that its owner has not changed was checked with the last message.
+                let known = self
+                    .discovery
+                    .peer(&alive.pki_id)
+                    .map(|peer| &peer.message.envelope);
+                let is_known = known.is_some_and(|known| {
+                    known.secret_envelope.is_some()
+                        && known.secret_envelope == alive.envelope.secret_envelope
+                });
+                let secret = secret.filter(|_| !is_known);
+                let identity = self
+                    .identities
+                    .use_of(&alive.pki_id, self.clock.now)?
+                    .clone();
+                Some(JobKind::Verify {
+                    identity,
+                    message,
+                    secret,
+                })
+            }
+            What::Info { info, channel, .. } => {
+                let (message, secret) = wire::claims(&info.envelope).ok()?;
+                let identity = self
+                    .identities
+                    .use_of(&info.pki_id, self.clock.now)?
+                    .clone();
+                Some(match channel {
+                    None => JobKind::Verify {
+                        identity,
+                        message,
+                        secret,
+                    },
+                    Some(ix) => {
+                        let channel = self.channels[ix.0 as usize].id().clone();
+                        JobKind::CheckAccess {
+                            channel,
+                            identity,
+                            message,
+                            secret,
+                        }
+                    }
+                })
+            }
+            What::Block {
+                channel,
+                number,
+                block,
+                ..
+            } => Some(JobKind::VerifyBlock {
+                channel: self.channels[channel.0 as usize].id().clone(),
+                number: *number,
+                block: block.clone(),
+            }),
+        }
+    }
+
+    /// Says whether a block is still worth having.
+    pub(super) fn is_block_wanted(&self, claim: &Claim) -> bool {
+        match claim.what {
+            What::Block {
+                channel, number, ..
+            } => self.channels[channel.0 as usize].fate(number) != BlockFate::Stale,
+            What::Alive { .. } | What::Info { .. } => false,
+        }
+    }
+}
+
+/// Says whether the verdict on an alive message is known: it is the one that is stored, byte for
+/// byte.
+///
+/// Then a repeated request is answered and a message that came in a response is passed on when it
+/// is pushed, without a second check.
+fn is_answered(discovery: &Discovery, alive: &Alive, role: AliveRole) -> bool {
+    let is_wanted = match role {
+        AliveRole::Pushed => discovery.would_accept_pushed(alive),
+        AliveRole::Request { .. } => true,
+        AliveRole::ResponseAlive | AliveRole::ResponseDead => false,
+    };
+    is_wanted && discovery.is_known_statement(alive)
+}

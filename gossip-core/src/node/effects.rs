@@ -1,0 +1,286 @@
+//! What the subsystems want done: carried out, or passed to another subsystem.
+
+use crate::{
+    Action, CloseReason, JobKind, Notice, PkiId, UnixTime, channel,
+    comm::{self, Frame, Lane},
+    discovery,
+    emitter::{self, Item, Sources},
+};
+
+use super::{ChannelIx, Node, TimerKey, flights::Waiter, jobs::Purpose};
+
+impl Node {
+    pub(super) fn on_comm_effect(&mut self, effect: comm::Effect) {
+        match effect {
+            comm::Effect::Dial {
+                dial,
+                endpoint,
+                purpose,
+            } => {
+                self.actions.push_back(Action::Dial {
+                    dial,
+                    endpoint,
+                    purpose,
+                });
+            }
+            comm::Effect::Write { conn, frame } => {
+                self.actions.push_back(Action::Send { conn, frame });
+            }
+            comm::Effect::Close { conn, reason } => {
+                self.actions.push_back(Action::Close { conn, reason });
+            }
+            comm::Effect::SignOwn { key, payload } => {
+                let kind = JobKind::Sign {
+                    payload: payload.clone(),
+                };
+                self.begin_job(kind, Purpose::SignConn { key, payload });
+            }
+            comm::Effect::ValidateIdentity { conn, identity } => {
+                if let Err(fault) = self.await_identity(&identity, Waiter::Conn(conn)) {
+                    self.comm(|comm, cx| comm.on_identity(conn, Err(fault), cx));
+                }
+            }
+            comm::Effect::Verify {
+                conn,
+                identity,
+                message,
+                secret,
+            } => {
+                let kind = JobKind::Verify {
+                    identity,
+                    message,
+                    secret,
+                };
+                self.begin_job(kind, Purpose::Handshake { conn });
+            }
+            comm::Effect::Opened {
+                conn,
+                pki_id,
+                inbound,
+            } => {
+                self.identities.use_of(&pki_id, self.clock.now);
+                self.notify(Notice::ConnectionOpened {
+                    conn,
+                    pki_id,
+                    inbound,
+                });
+            }
+            comm::Effect::Closed {
+                conn,
+                pki_id,
+                reason,
+            } => {
+                self.notify(Notice::ConnectionClosed {
+                    conn,
+                    pki_id,
+                    reason,
+                });
+            }
+            comm::Effect::Deliver { conn, frame } => self.deliver(conn, frame),
+            comm::Effect::PresumedDead { pki_id } => {
+                self.discovery(|discovery, cx| discovery.on_presumed_dead(&pki_id, cx));
+            }
+            comm::Effect::IdentitySwitched { old } => {
+                self.discovery(|discovery, cx| discovery.on_identity_removed(&old, cx));
+            }
+            comm::Effect::PingDone { pki_id, alive } => {
+                self.discovery(|discovery, cx| discovery.on_ping(pki_id, alive, cx));
+            }
+            comm::Effect::ContactDone { contact, found } => {
+                self.discovery(|discovery, cx| discovery.on_handshake(contact, found, cx));
+            }
+            comm::Effect::DialFailed { endpoint, error } => {
+                self.notify(Notice::DialFailed { endpoint, error });
+            }
+            comm::Effect::HandshakeFailed {
+                conn,
+                remote,
+                fault,
+            } => {
+                self.notify(Notice::HandshakeFailed {
+                    conn,
+                    remote,
+                    fault,
+                });
+            }
+            comm::Effect::SetTimer { timer, at } => self.set_timer(TimerKey::Comm(timer), at),
+            comm::Effect::CancelTimer(timer) => self.timers.cancel(TimerKey::Comm(timer)),
+        }
+    }
+
+    pub(super) fn on_discovery_effect(&mut self, effect: discovery::Effect) {
+        match effect {
+            discovery::Effect::SignAlive { payload } => {
+                let kind = JobKind::Sign {
+                    payload: payload.clone(),
+                };
+                self.begin_job(kind, Purpose::SignAlive { payload });
+            }
+            discovery::Effect::SignSecret { payload } => {
+                let kind = JobKind::Sign {
+                    payload: payload.clone(),
+                };
+                self.begin_job(kind, Purpose::SignSecret { payload });
+            }
+            discovery::Effect::Gossip(alive) => {
+                self.emitter(|emitter, cx| emitter.add(Item::Alive(alive), Sources::new(), cx));
+            }
+            discovery::Effect::Forward { alive, sources } => {
+                self.forward(Item::Alive(alive), sources);
+            }
+            discovery::Effect::Send {
+                to,
+                endpoint,
+                frame,
+            } => {
+                self.comm(|comm, cx| {
+                    comm.send(to, endpoint, Lane::Control, Frame::new(frame), cx);
+                });
+            }
+            discovery::Effect::Disconnect { pki_id, reason } => {
+                self.comm(|comm, cx| comm.close_peer(&pki_id, reason, cx));
+            }
+            discovery::Effect::Ping { pki_id, endpoint } => {
+                self.comm(|comm, cx| comm.ping(pki_id, endpoint, cx));
+            }
+            discovery::Effect::Handshake { contact, endpoint } => {
+                self.comm(|comm, cx| comm.contact(contact, endpoint, cx));
+            }
+            discovery::Effect::MemberAlive { pki_id } => {
+                let endpoint = self.discovery.preferred_endpoint(&pki_id);
+                self.notify(Notice::MemberAlive { pki_id, endpoint });
+                self.on_company(Some(pki_id));
+            }
+            discovery::Effect::MemberDead { pki_id } => {
+                self.notify(Notice::MemberDead { pki_id });
+                self.comm(|comm, cx| comm.close_peer(&pki_id, CloseReason::PeerDead, cx));
+                self.on_company(None);
+            }
+            discovery::Effect::MemberForgotten { pki_id } => {
+                self.notify(Notice::MemberForgotten { pki_id });
+                self.on_company(None);
+            }
+            discovery::Effect::SetTimer { timer, at } => {
+                self.set_timer(TimerKey::Discovery(timer), at);
+            }
+            discovery::Effect::CancelTimer(timer) => {
+                self.timers.cancel(TimerKey::Discovery(timer));
+            }
+            discovery::Effect::Notify(notice) => self.notify(notice),
+        }
+    }
+
+    pub(super) fn on_channel_effect(&mut self, ix: ChannelIx, effect: channel::Effect) {
+        match effect {
+            channel::Effect::Sign { payload } => {
+                let kind = JobKind::Sign {
+                    payload: payload.clone(),
+                };
+                self.begin_job(
+                    kind,
+                    Purpose::SignInfo {
+                        channel: ix,
+                        payload,
+                    },
+                );
+            }
+            channel::Effect::Gossip(info) => {
+                self.emitter(|emitter, cx| emitter.add(Item::StateInfo(info), Sources::new(), cx));
+            }
+            channel::Effect::Commit { number, block } => {
+                let channel = self.channels[ix.0 as usize].id().clone();
+                let kind = JobKind::Commit {
+                    channel,
+                    number,
+                    block,
+                };
+                self.begin_job(
+                    kind,
+                    Purpose::Commit {
+                        channel: ix,
+                        number,
+                    },
+                );
+            }
+            channel::Effect::SetTimer { timer, at } => {
+                self.set_timer(TimerKey::Channel(ix, timer), at);
+            }
+            channel::Effect::Notify(notice) => self.notify(notice),
+        }
+    }
+
+    pub(super) fn on_emitter_effect(&mut self, effect: emitter::Effect) {
+        match effect {
+            emitter::Effect::Batch(batch) => self.send_batch(batch),
+            emitter::Effect::SetTimer(at) => self.set_timer(TimerKey::Emit, at),
+        }
+    }
+
+    /// Tells the channels who is alive.
+    fn on_company(&mut self, newcomer: Option<PkiId>) {
+        let has_company = self.discovery.alive_len() > 0;
+        for ix in self.channel_ixs() {
+            let channel = &self.channels[ix.0 as usize];
+            let org = newcomer.and_then(|pki_id| self.identities.org(&pki_id));
+            let is_newcomer = org.is_some_and(|org| channel.has_org(org))
+                && newcomer.is_some_and(|pki_id| channel.info(&pki_id).is_none());
+            self.channel(ix, |channel, cx| {
+                channel.on_company(has_company, is_newcomer, cx)
+            });
+        }
+    }
+
+    /// Takes a frame that came before its sender was authenticated.
+    fn deliver(&mut self, conn: crate::ConnId, frame: bytes::Bytes) {
+        // It was counted when it came.
+        self.stats.messages_received -= 1;
+        self.stats.bytes_received -= frame.len() as u64;
+        self.on_message(conn, frame);
+    }
+
+    /// Takes the wall clock's reading.
+    pub(super) fn on_wall_clock(&mut self, time: UnixTime) {
+        (self.clock.wall, self.clock.wall_at) = (time, self.clock.now);
+        self.expire_identities();
+    }
+
+    /// Asks peers for what they know of a channel's members: first those of whom we know nothing.
+    pub(super) fn request_state_info(&mut self, ix: ChannelIx) {
+        let channel = &self.channels[ix.0 as usize];
+        let in_channel = |pki_id: &PkiId| {
+            self.identities
+                .org(pki_id)
+                .is_some_and(|org| channel.has_org(org))
+        };
+        let mut known = self.alive_peers();
+        known.retain(in_channel);
+        let mut lacking = known.clone();
+        lacking.retain(|pki_id| channel.info(pki_id).is_none());
+        known.retain(|pki_id| channel.info(pki_id).is_some());
+        let is_complete = lacking.is_empty();
+        let count = self.config.pull_peer_num;
+        self.rngs.routing.choose(&mut lacking, count);
+        let rest = count - lacking.len();
+        self.rngs.routing.choose(&mut known, rest);
+        let frame = crate::wire::state_info_request(channel.mac());
+        for pki_id in lacking.into_iter().chain(known) {
+            let endpoint = self.discovery.preferred_endpoint(&pki_id);
+            let frame = Frame::new(frame.clone());
+            self.comm(|comm, cx| comm.send(pki_id, endpoint, Lane::Control, frame, cx));
+        }
+        self.channel(ix, |channel, cx| channel.on_requested(is_complete, cx));
+    }
+
+    pub(super) fn sweep_channel(&mut self, ix: ChannelIx) {
+        let mut known: alloc::collections::BTreeSet<PkiId> = alloc::collections::BTreeSet::new();
+        let channel = &self.channels[ix.0 as usize];
+        known.extend(
+            channel
+                .authors()
+                .filter(|author| self.discovery.knows(author)),
+        );
+        self.channel(ix, |channel, cx| {
+            channel.sweep(|author| known.contains(author), cx)
+        });
+    }
+}

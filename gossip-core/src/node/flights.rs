@@ -1,0 +1,282 @@
+//! Single-flight verification: each statement is checked once, however many copies arrive.
+//!
+//! Copies are told apart by their bytes, never by what they claim to be: a forged copy waits for
+//! the honest one, or the honest one for it, but neither takes the other down.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::{
+    ConnId, Identity, Limits, PkiId, Stamp,
+    wire::{Alive, StateInfo},
+};
+
+use super::ChannelIx;
+
+/// Something that a peer sent and that is believed only once a job says so.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) conn: ConnId,
+    pub(super) from: PkiId,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Alive {
+        alive: Alive,
+        role: AliveRole,
+    },
+    Info {
+        info: StateInfo,
+        role: InfoRole,
+        channel: Option<ChannelIx>,
+    },
+    Block {
+        channel: ChannelIx,
+        number: u64,
+        block: Bytes,
+        frame: Bytes,
+    },
+}
+
+/// How an alive message came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AliveRole {
+    /// By itself.
+    Pushed,
+    /// In a membership request with this nonce.
+    Request { nonce: u64 },
+    /// In a membership response, as alive.
+    ResponseAlive,
+    /// In a membership response, as dead.
+    ResponseDead,
+}
+
+/// How a StateInfo came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum InfoRole {
+    /// By itself.
+    Pushed,
+    /// In a snapshot.
+    Element,
+}
+
+/// What a claim is about: of two with the same key, one makes the other superfluous.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum FlightKey {
+    Alive(PkiId, Stamp),
+    Info([u8; 32], Stamp),
+    Block(ChannelIx, u64),
+}
+
+impl Claim {
+    pub(super) fn key(&self) -> FlightKey {
+        match &self.what {
+            What::Alive { alive, .. } => FlightKey::Alive(alive.pki_id, alive.stamp),
+            What::Info { info, .. } => FlightKey::Info(info.mac, info.stamp),
+            What::Block {
+                channel, number, ..
+            } => FlightKey::Block(*channel, *number),
+        }
+    }
+
+    /// Says whether one verdict holds for both: all that is signed is the same.
+    ///
+    /// An alive message without its secret is the same statement as one with it.
+    fn is_settled_by(&self, leader: &Self) -> bool {
+        match (&self.what, &leader.what) {
+            (What::Alive { alive, .. }, What::Alive { alive: other, .. }) => {
+                let secret = &alive.envelope.secret_envelope;
+                alive.is_same_statement(other)
+                    && (secret.is_none() || *secret == other.envelope.secret_envelope)
+            }
+            (
+                What::Info { info, channel, .. },
+                What::Info {
+                    info: other,
+                    channel: theirs,
+                    ..
+                },
+            ) => info.envelope == other.envelope && channel == theirs,
+            (What::Block { block, .. }, What::Block { block: other, .. }) => block == other,
+            _ => false,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.what {
+            What::Alive { alive, .. } => alive.envelope.payload.len(),
+            What::Info { info, .. } => info.envelope.payload.len(),
+            What::Block { block, .. } => block.len(),
+        }
+    }
+}
+
+/// Claims that wait for one verdict.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// The one that is being checked.
+    pub(super) leader: Claim,
+    /// Those with the same bytes.
+    pub(super) twins: SmallVec<[Claim; 2]>,
+    /// Those with other bytes: the first is checked if the leader fails.
+    pub(super) rivals: Vec<Claim>,
+}
+
+/// Who waits for an identity to be validated.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    Conn(ConnId),
+    Claim(Claim),
+}
+
+/// What became of a claim that asks to be checked.
+#[derive(Debug)]
+pub(super) enum Boarding {
+    /// It is to be checked now.
+    Lead,
+    /// It waits for another.
+    Joined,
+    /// There is no room.
+    Full,
+}
+
+/// All that waits for a verdict, within [`Limits`].
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    flights: HashMap<FlightKey, Flight>,
+    identities: HashMap<Identity, Vec<Waiter>>,
+    held: HashMap<ConnId, usize>,
+    claims: usize,
+    bytes: usize,
+}
+
+impl Flights {
+    /// Lets a claim wait for its verdict.
+    pub(super) fn board(&mut self, claim: Claim, limits: &Limits) -> Boarding {
+        let key = claim.key();
+        if !self.has_room(&claim, limits) {
+            return Boarding::Full;
+        }
+        let Some(flight) = self.flights.get(&key) else {
+            self.hold(&claim);
+            let flight = Flight {
+                leader: claim,
+                twins: SmallVec::new(),
+                rivals: Vec::new(),
+            };
+            self.flights.insert(key, flight);
+            return Boarding::Lead;
+        };
+        let is_twin = claim.is_settled_by(&flight.leader);
+        let conn = claim.conn;
+        let is_second = |other: &Claim| other.conn == conn;
+        // One rival of each connection: nobody can fill the list alone.
+        if !is_twin
+            && (flight.rivals.len() >= limits.rivals_max || flight.rivals.iter().any(is_second))
+        {
+            return Boarding::Full;
+        }
+        self.hold(&claim);
+        if let Some(flight) = self.flights.get_mut(&key) {
+            if is_twin {
+                flight.twins.push(claim)
+            } else {
+                flight.rivals.push(claim)
+            }
+        }
+        Boarding::Joined
+    }
+
+    /// Returns the claim that is being checked.
+    pub(super) fn leader(&self, key: &FlightKey) -> Option<&Claim> {
+        self.flights.get(key).map(|flight| &flight.leader)
+    }
+
+    /// Takes a flight whose verdict is in.
+    pub(super) fn land(&mut self, key: &FlightKey) -> Option<Flight> {
+        let flight = self.flights.remove(key)?;
+        let Flight {
+            leader,
+            twins,
+            rivals,
+        } = &flight;
+        core::iter::once(leader)
+            .chain(twins)
+            .chain(rivals)
+            .for_each(|claim| self.release(claim));
+        Some(flight)
+    }
+
+    /// Lets somebody wait for an identity to be validated.
+    pub(super) fn await_identity(
+        &mut self,
+        identity: &Identity,
+        waiter: Waiter,
+        limits: &Limits,
+    ) -> Boarding {
+        if let Waiter::Claim(claim) = &waiter {
+            if !self.has_room(claim, limits) {
+                return Boarding::Full;
+            }
+            self.hold(claim);
+        }
+        match self.identities.get_mut(identity) {
+            Some(waiters) => {
+                waiters.push(waiter);
+                Boarding::Joined
+            }
+            None => {
+                self.identities
+                    .insert(identity.clone(), alloc::vec![waiter]);
+                Boarding::Lead
+            }
+        }
+    }
+
+    /// Takes those who wait for an identity.
+    pub(super) fn take_waiters(&mut self, identity: &Identity) -> Vec<Waiter> {
+        let waiters = self.identities.remove(identity).unwrap_or_default();
+        for waiter in &waiters {
+            if let Waiter::Claim(claim) = waiter {
+                self.release(claim);
+            }
+        }
+        waiters
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn has_room(&self, claim: &Claim, limits: &Limits) -> bool {
+        let held = self.held.get(&claim.conn).copied().unwrap_or(0);
+        held < limits.claims_per_connection_max
+            && self.claims < limits.claims_max
+            && (self.bytes == 0 || self.bytes + claim.bytes() <= limits.claim_bytes_max)
+    }
+
+    fn hold(&mut self, claim: &Claim) {
+        *self.held.entry(claim.conn).or_insert(0) += 1;
+        self.claims += 1;
+        self.bytes += claim.bytes();
+    }
+
+    fn release(&mut self, claim: &Claim) {
+        self.claims -= 1;
+        self.bytes -= claim.bytes();
+        if let Some(held) = self.held.get_mut(&claim.conn) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&claim.conn);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

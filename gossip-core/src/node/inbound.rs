@@ -1,0 +1,386 @@
+//! What arrives: decoded without copying, sorted, and turned into claims.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use gossip_proto::gossip::{
+    DataMessage, Envelope, GossipMessage, MembershipRequest, MembershipResponse,
+    StateInfo as WireStateInfo, StateInfoPullRequest, StateInfoSnapshot, gossip_message::Content,
+};
+use prost::Message as _;
+
+use crate::{
+    ChannelId, ConnId, Fault, Notice, PkiId,
+    channel::BlockFate,
+    comm::{Frame, Lane, Progress},
+    wire::{self, Alive, StateInfo},
+};
+
+use super::{
+    ChannelIx, Node,
+    flights::{AliveRole, Claim, InfoRole, What},
+};
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    conn: ConnId,
+    from: PkiId,
+}
+
+impl Origin {
+    const fn claim(self, what: What) -> Claim {
+        Claim {
+            conn: self.conn,
+            from: self.from,
+            what,
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn on_message(&mut self, conn: ConnId, frame: Bytes) {
+        self.stats.messages_received += 1;
+        self.stats.bytes_received += frame.len() as u64;
+        if frame.len() > self.config.limits.frame_bytes_max {
+            return self.end(conn, Fault::Oversized);
+        }
+        match self.comm.progress(conn) {
+            Progress::Gone => {}
+            Progress::Handshake => self.comm(|comm, cx| comm.on_handshake_frame(conn, frame, cx)),
+            Progress::Open(from) => {
+                if let Err(fault) = self.on_frame(Origin { conn, from }, frame) {
+                    self.blame(conn, Some(from), fault);
+                }
+            }
+        }
+    }
+
+    /// Takes a frame of an authenticated peer.
+    fn on_frame(&mut self, origin: Origin, frame: Bytes) -> Result<(), Fault> {
+        let Ok(envelope) = Envelope::decode(frame.clone()) else {
+            self.end(origin.conn, Fault::Undecodable);
+            return Ok(());
+        };
+        let message = match wire::open(&envelope) {
+            Ok(message) => message,
+            // Fabric decodes some that we do not, and so relays them: no fault of the relayer.
+            Err(fault) if wire::is_well_formed(&envelope.payload) => return Err(fault),
+            Err(fault) => {
+                self.end(origin.conn, fault);
+                return Ok(());
+            }
+        };
+        if is_unchecked(&message) {
+            // Connection messages (W-41) and what no subsystem here consumes (N-9).
+            return Ok(());
+        }
+        if !wire::is_legal(&message) {
+            return Err(Fault::IllegalTag);
+        }
+        let GossipMessage {
+            nonce,
+            channel,
+            tag: _,
+            content,
+        } = message;
+        let Some(content) = content else {
+            return Err(Fault::IllegalTag);
+        };
+        match content {
+            Content::AliveMsg(alive) => {
+                let bytes_max = self.config.limits.member_bytes_max;
+                let alive = Alive::parse(Some(frame), envelope, alive, bytes_max)?;
+                self.admit(origin.claim(What::Alive {
+                    alive,
+                    role: AliveRole::Pushed,
+                }))
+            }
+            Content::MemReq(request) => self.on_membership_request(origin, request, nonce),
+            Content::MemRes(response) => self.on_membership_response(origin, response, nonce),
+            Content::StateInfo(info) => self.on_state_info(origin, frame, envelope, info),
+            Content::StateInfoPullReq(request) => self.on_state_info_request(origin, &request),
+            Content::StateSnapshot(snapshot) => self.on_snapshot(origin, &channel, snapshot),
+            Content::DataMsg(data) => self.on_block(origin, frame, &channel, data),
+            // Pull, election and state transfer answer these.
+            Content::Hello(_)
+            | Content::DataDig(_)
+            | Content::DataReq(_)
+            | Content::DataUpdate(_)
+            | Content::LeadershipMsg(_)
+            | Content::StateRequest(_)
+            | Content::StateResponse(_) => Ok(()),
+            Content::PeerIdentity(_)
+            | Content::Empty(_)
+            | Content::Conn(_)
+            | Content::Ack(_)
+            | Content::PrivateReq(_)
+            | Content::PrivateRes(_)
+            | Content::PrivateData(_) => Err(Fault::Unexpected),
+        }
+    }
+
+    /// Takes a request for members; it must speak for its sender (D-23, N-15).
+    fn on_membership_request(
+        &mut self,
+        origin: Origin,
+        request: MembershipRequest,
+        nonce: u64,
+    ) -> Result<(), Fault> {
+        let envelope = request.self_information.ok_or(Fault::Malformed)?;
+        let alive = Alive::parse_nested(envelope, self.config.limits.member_bytes_max)?;
+        if alive.pki_id != origin.from {
+            return Err(Fault::NotTheSender);
+        }
+        self.admit(origin.claim(What::Alive {
+            alive,
+            role: AliveRole::Request { nonce },
+        }))
+    }
+
+    /// Takes a list of members. Each element stands for itself, but one that is no alive message
+    /// ends the list (D-33).
+    fn on_membership_response(
+        &mut self,
+        origin: Origin,
+        response: MembershipResponse,
+        nonce: u64,
+    ) -> Result<(), Fault> {
+        self.discovery(|discovery, cx| discovery.on_response(nonce, cx));
+        let alive = response
+            .alive
+            .into_iter()
+            .map(|element| (element, AliveRole::ResponseAlive));
+        let dead = response
+            .dead
+            .into_iter()
+            .map(|element| (element, AliveRole::ResponseDead));
+        for (envelope, role) in alive.chain(dead).take(self.config.limits.elements_max) {
+            match Alive::parse_nested(envelope, self.config.limits.member_bytes_max) {
+                Ok(alive) => self.admit_element(origin.claim(What::Alive { alive, role })),
+                Err(Fault::Undecodable) => return Err(Fault::Undecodable),
+                Err(fault) => self.blame(origin.conn, Some(origin.from), fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a StateInfo: for a channel of ours, or to be relayed inside our organisation (N-12).
+    fn on_state_info(
+        &mut self,
+        origin: Origin,
+        frame: Bytes,
+        envelope: Envelope,
+        info: WireStateInfo,
+    ) -> Result<(), Fault> {
+        let bytes_max = self.config.limits.state_info_bytes_max;
+        let info = StateInfo::parse(Some(frame), envelope, info, bytes_max)?;
+        let channel = self.channel_of_mac(&info.pki_id, &info.mac);
+        match channel {
+            Some(ix) => self.check_sender(ix, &origin.from)?,
+            None if self.is_own_org(&origin.from) => {}
+            None => return Err(Fault::WrongChannel),
+        }
+        self.admit(origin.claim(What::Info {
+            info,
+            role: InfoRole::Pushed,
+            channel,
+        }))
+    }
+
+    /// Answers with what we know of a channel's members, as far as the asker may learn it (9.2).
+    fn on_state_info_request(
+        &mut self,
+        origin: Origin,
+        request: &StateInfoPullRequest,
+    ) -> Result<(), Fault> {
+        let Ok(mac) = <[u8; 32]>::try_from(request.channel_mac.as_ref()) else {
+            return Err(Fault::Malformed);
+        };
+        // The MAC is the sender's own: a relayed request fits no channel (W-27, CH-11).
+        let ix = self
+            .channel_of_mac(&origin.from, &mac)
+            .ok_or(Fault::WrongChannel)?;
+        self.check_sender(ix, &origin.from)?;
+        let asker_is_ours = self.is_own_org(&origin.from);
+        let may_learn = |author: &PkiId| {
+            asker_is_ours
+                || !self.is_own_org(author)
+                || self.discovery.has_external_endpoint(author)
+        };
+        let channel = &self.channels[ix.0 as usize];
+        let frame = wire::snapshot(channel.id(), channel.snapshot(may_learn));
+        self.comm(|comm, cx| comm.respond(origin.conn, Lane::Reply, Frame::new(frame), cx));
+        Ok(())
+    }
+
+    /// Takes a snapshot. Each element stands for itself; one that cannot be meant for this channel
+    /// ends it (CH-37), one whose author we do not know yet does not.
+    fn on_snapshot(
+        &mut self,
+        origin: Origin,
+        channel: &Bytes,
+        snapshot: StateInfoSnapshot,
+    ) -> Result<(), Fault> {
+        let ix = self.channel_of_name(channel).ok_or(Fault::WrongChannel)?;
+        self.check_sender(ix, &origin.from)?;
+        for envelope in snapshot
+            .elements
+            .into_iter()
+            .take(self.config.limits.elements_max)
+        {
+            let info = StateInfo::parse_nested(envelope, self.config.limits.state_info_bytes_max)?;
+            if self.channel_of_mac(&info.pki_id, &info.mac) != Some(ix) {
+                return Err(Fault::WrongChannel);
+            }
+            if !self.discovery.knows(&info.pki_id) || self.identities.org(&info.pki_id).is_none() {
+                self.stats.count(Fault::UnknownIdentity);
+                continue;
+            }
+            let what = What::Info {
+                info,
+                role: InfoRole::Element,
+                channel: Some(ix),
+            };
+            self.admit_element(origin.claim(what));
+        }
+        Ok(())
+    }
+
+    /// Takes a block.
+    fn on_block(
+        &mut self,
+        origin: Origin,
+        frame: Bytes,
+        channel: &Bytes,
+        data: DataMessage,
+    ) -> Result<(), Fault> {
+        let ix = self.channel_of_name(channel).ok_or(Fault::WrongChannel)?;
+        self.check_sender(ix, &origin.from)?;
+        let payload = data.payload.ok_or(Fault::Malformed)?;
+        self.stats.block_copies += 1;
+        let number = payload.seq_num;
+        if self.channels[ix.0 as usize].fate(number) == BlockFate::Stale {
+            return Err(Fault::Stale);
+        }
+        self.admit(origin.claim(What::Block {
+            channel: ix,
+            number,
+            block: payload.data,
+            frame,
+        }))
+    }
+
+    /// Admits one of many claims in a message: its fault is not that of the others.
+    fn admit_element(&mut self, claim: Claim) {
+        let (conn, from) = (claim.conn, claim.from);
+        if let Err(fault) = self.admit(claim) {
+            self.blame(conn, Some(from), fault);
+        }
+    }
+
+    /// Counts a fault, and names who is to blame if an honest peer would not have done it.
+    pub(super) fn blame(&mut self, conn: ConnId, pki_id: Option<PkiId>, fault: Fault) {
+        self.stats.count(fault);
+        if is_misbehaviour(fault) {
+            self.notify(Notice::PeerMisbehaved {
+                conn,
+                pki_id,
+                fault,
+            });
+        }
+    }
+
+    /// Ends a connection whose bytes mean nothing (W-39).
+    fn end(&mut self, conn: ConnId, fault: Fault) {
+        let pki_id = match self.comm.progress(conn) {
+            Progress::Open(pki_id) => Some(pki_id),
+            Progress::Gone | Progress::Handshake => None,
+        };
+        self.blame(conn, pki_id, fault);
+        self.comm(|comm, cx| comm.close_misbehaving(conn, cx));
+    }
+
+    // Questions.
+
+    /// Finds the channel that a MAC of this peer stands for (CH-10).
+    fn channel_of_mac(&self, pki_id: &PkiId, mac: &[u8; 32]) -> Option<ChannelIx> {
+        let fits = |ix: &ChannelIx| {
+            let channel = &self.channels[ix.0 as usize];
+            match channel.info(pki_id) {
+                Some(info) => info.mac == *mac,
+                None => wire::channel_mac(pki_id, channel.id()) == *mac,
+            }
+        };
+        self.channel_ixs().find(fits)
+    }
+
+    fn channel_of_name(&self, name: &Bytes) -> Option<ChannelIx> {
+        self.channel_index
+            .get(&ChannelId::new(name.clone()))
+            .copied()
+    }
+
+    /// Checks that the sender's organisation is in the channel (CH-39).
+    fn check_sender(&self, ix: ChannelIx, from: &PkiId) -> Result<(), Fault> {
+        let channel = &self.channels[ix.0 as usize];
+        let is_member = self
+            .identities
+            .org(from)
+            .is_some_and(|org| channel.has_org(org));
+        is_member.then_some(()).ok_or(Fault::WrongOrg)
+    }
+
+    pub(super) fn is_own_org(&self, pki_id: &PkiId) -> bool {
+        self.identities.org(pki_id) == Some(&self.config.org)
+    }
+
+    /// Lists the peers that are alive, by PKI-ID.
+    pub(super) fn alive_peers(&self) -> Vec<PkiId> {
+        self.discovery.alive().map(|(pki_id, _)| *pki_id).collect()
+    }
+}
+
+/// Says whether a message is one whose tag is not checked, since the main path never sees it (W-22).
+fn is_unchecked(message: &GossipMessage) -> bool {
+    matches!(
+        message.content,
+        Some(
+            Content::Conn(_)
+                | Content::Empty(_)
+                | Content::Ack(_)
+                | Content::PrivateReq(_)
+                | Content::PrivateRes(_)
+                | Content::PrivateData(_)
+        )
+    )
+}
+
+/// Says whether an honest peer does not do this, not even in a network with hostile ones.
+const fn is_misbehaviour(fault: Fault) -> bool {
+    match fault {
+        // What others said and the sender passed on, or a matter of what is known where and when.
+        Fault::Stale
+        | Fault::UnknownIdentity
+        | Fault::WrongChannel
+        | Fault::WrongOrg
+        | Fault::Overflow
+        | Fault::JobFailed => false,
+        Fault::Undecodable
+        | Fault::Oversized
+        | Fault::IllegalTag
+        | Fault::Malformed
+        | Fault::Unsigned
+        | Fault::BadSignature
+        | Fault::BadIdentity
+        | Fault::NotTheSender
+        | Fault::BadBlock
+        | Fault::NoHandshake
+        | Fault::HandshakeTimeout
+        | Fault::NoTlsCertificate
+        | Fault::TlsMismatch
+        | Fault::ProbeFlag
+        | Fault::UnexpectedPeer
+        | Fault::Unexpected => true,
+    }
+}

@@ -1,0 +1,162 @@
+//! To whom a message is pushed (docs/protocol/40-emitter-and-node.md §6).
+
+use alloc::{sync::Arc, vec::Vec};
+
+use bytes::Bytes;
+
+use crate::{
+    ChannelId, OrgId, PkiId,
+    comm::{Frame, Lane, Topic},
+    emitter::{Item, Sources},
+    wire::{Alive, StateInfo},
+};
+
+use super::{ChannelIx, Node};
+
+/// A block of a batch.
+struct Block {
+    frame: Bytes,
+    sources: Sources,
+}
+
+impl Node {
+    /// Sends what was gathered: blocks, then StateInfo, then alive messages.
+    pub(super) fn send_batch(&mut self, batch: Vec<(Item, Sources)>) {
+        let mut blocks: Vec<(ChannelIx, Vec<Block>)> = Vec::new();
+        let mut infos = Vec::new();
+        let mut alives = Vec::new();
+        for (item, sources) in batch {
+            match item {
+                Item::Block {
+                    channel,
+                    number: _,
+                    frame,
+                } => {
+                    let Some(ix) = self.channel_ix(&channel) else {
+                        continue;
+                    };
+                    let block = Block { frame, sources };
+                    match blocks.iter_mut().find(|(known, _)| *known == ix) {
+                        Some((_, blocks)) => blocks.push(block),
+                        None => blocks.push((ix, alloc::vec![block])),
+                    }
+                }
+                Item::StateInfo(info) => infos.push((info, sources)),
+                Item::Alive(alive) => alives.push((alive, sources)),
+            }
+        }
+        for (ix, blocks) in blocks {
+            self.send_blocks(ix, &blocks);
+        }
+        for (info, sources) in infos {
+            self.send_state_info(&info, &sources);
+        }
+        for (alive, sources) in alives {
+            self.send_alive(&alive, &sources);
+        }
+    }
+
+    /// Sends blocks of one channel to peers of our organisation that are in it: the same for all
+    /// blocks of the batch (N-17, CH-48).
+    fn send_blocks(&mut self, ix: ChannelIx, blocks: &[Block]) {
+        let channel = &self.channels[ix.0 as usize];
+        let mut receivers = self.alive_peers();
+        // Who sent us all of these is no use as a receiver.
+        receivers.retain(|peer| {
+            channel.is_eligible(peer)
+                && self.is_own_org(peer)
+                && channel.has_org(&self.config.org)
+                && !blocks.iter().all(|block| block.sources.contains(peer))
+        });
+        self.rngs
+            .routing
+            .choose(&mut receivers, self.config.propagate_peer_num);
+        for block in blocks {
+            for peer in receivers
+                .iter()
+                .filter(|peer| !block.sources.contains(peer))
+            {
+                self.push(*peer, Frame::new(block.frame.clone()));
+            }
+        }
+    }
+
+    /// Sends a StateInfo to any organisation of its channel, if we are in it and its author can be
+    /// reached from outside; else to our own organisation (N-19, CH-62).
+    fn send_state_info(&mut self, info: &Arc<StateInfo>, sources: &Sources) {
+        let author = info.pki_id;
+        let is_public = self.discovery.has_external_endpoint(&author);
+        let channel = self.channels.iter().find(|channel| {
+            is_public && crate::wire::channel_mac(&author, channel.id()) == info.mac
+        });
+        let mut receivers = self.alive_peers();
+        receivers.retain(|peer| {
+            let may_know = match channel {
+                Some(channel) => self
+                    .identities
+                    .org(peer)
+                    .is_some_and(|org| channel.has_org(org)),
+                None => self.is_own_org(peer),
+            };
+            may_know && !sources.contains(peer) && *peer != author
+        });
+        self.rngs
+            .routing
+            .choose(&mut receivers, self.config.propagate_peer_num);
+        for peer in receivers {
+            self.push(peer, Frame::about(Topic::StateInfo(info.mac), info.frame()));
+        }
+    }
+
+    /// Sends an alive message to whom it may concern; the secret stays in the organisation
+    /// (N-20 to N-24, N-53).
+    fn send_alive(&mut self, alive: &Arc<Alive>, sources: &Sources) {
+        let subject = alive.pki_id;
+        let Some(org) = self.identities.org(&subject).cloned() else {
+            return;
+        };
+        let mut receivers = self.alive_peers();
+        receivers.retain(|peer| {
+            !sources.contains(peer) && *peer != subject && self.may_hear_of(peer, alive, &org)
+        });
+        self.rngs
+            .routing
+            .choose(&mut receivers, self.config.propagate_peer_num);
+        let mut public = None;
+        for peer in receivers {
+            let frame = match self.is_own_org(&peer) {
+                true => alive.frame(),
+                false => public
+                    .get_or_insert_with(|| alive.frame_without_secret())
+                    .clone(),
+            };
+            self.push(peer, Frame::about(Topic::Alive(subject), frame));
+        }
+    }
+
+    /// Says whether a peer may be told that the subject of an alive message exists.
+    fn may_hear_of(&self, peer: &PkiId, alive: &Alive, org: &OrgId) -> bool {
+        let own = &self.config.org;
+        let Some(theirs) = self.identities.org(peer) else {
+            return false;
+        };
+        if org == own {
+            // Ours without an external endpoint stays among us (N-20).
+            return alive.endpoint.is_some() || theirs == own;
+        }
+        // Another organisation's goes to us and to it, and only where it can be answered (N-22).
+        (theirs == own || theirs == org) && self.discovery.has_external_endpoint(peer)
+    }
+
+    fn push(&mut self, peer: PkiId, frame: Frame) {
+        let endpoint = match self.comm.is_connected(&peer) {
+            true => None,
+            false => self.discovery.preferred_endpoint(&peer),
+        };
+        self.comm(|comm, cx| comm.send(peer, endpoint, Lane::Gossip, frame, cx));
+    }
+
+    pub(super) fn channel_ix(&self, channel: &ChannelId) -> Option<ChannelIx> {
+        self.channel_index.get(channel).copied()
+    }
+}

@@ -1,0 +1,363 @@
+//! What jobs answer. The world is looked up again before anything is done: it may have changed.
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{
+    Fault, Identity, IdentityFacts, JobId, Notice, Outcome, PkiId,
+    channel::{BlockFate, Committed},
+    emitter::{Item, Sources},
+    identity::Refusal,
+    wire::{Alive, StateInfo},
+};
+
+use super::{
+    ChannelIx, IdentityTimer, Node, TimerKey, Verified,
+    flights::{AliveRole, Claim, Flight, FlightKey, InfoRole, Waiter, What},
+    jobs::Purpose,
+};
+
+impl Node {
+    pub(super) fn on_job_done(&mut self, id: JobId, outcome: Outcome) {
+        let Some(purpose) = self.jobs.end(id) else {
+            return;
+        };
+        match purpose {
+            Purpose::SignConn { key, payload } => {
+                let signature = self.signature(outcome);
+                self.comm(|comm, cx| comm.on_own_signed(key, payload, signature, cx));
+            }
+            Purpose::SignAlive { payload } => {
+                let signature = self.signature(outcome);
+                self.discovery(|discovery, cx| discovery.on_alive_signed(payload, signature, cx));
+            }
+            Purpose::SignSecret { payload } => {
+                let signature = self.signature(outcome);
+                self.discovery(|discovery, cx| discovery.on_secret_signed(payload, signature, cx));
+            }
+            Purpose::SignInfo { channel, payload } => {
+                let signature = self.signature(outcome);
+                self.channel(channel, |c, cx| c.on_own_signed(payload, signature, cx));
+            }
+            Purpose::Handshake { conn } => {
+                let verdict = verdict(&outcome, Fault::BadSignature);
+                if verdict.is_ok() {
+                    self.stats.unique_messages += 1;
+                }
+                self.comm(|comm, cx| comm.on_signature(conn, verdict, cx));
+            }
+            Purpose::Identity { identity } => self.on_identity_validated(&identity, outcome),
+            Purpose::Suspect { pki_id } => {
+                if matches!(outcome, Outcome::Rejected(_)) {
+                    self.remove_identity(&pki_id);
+                }
+            }
+            Purpose::Claim { key } => self.on_verdict(&key, &outcome),
+            Purpose::Commit { channel, number } => self.on_committed(channel, number, outcome),
+        }
+    }
+
+    /// Gives up the jobs whose time is over.
+    pub(super) fn on_job_timeout(&mut self) {
+        while let Some((at, id)) = self.jobs.next_deadline() {
+            if at > self.clock.now {
+                return self.set_timer(TimerKey::Jobs, at);
+            }
+            self.on_job_done(id, Outcome::Failed("no answer in time".into()));
+        }
+    }
+
+    fn signature(&mut self, outcome: Outcome) -> Option<Bytes> {
+        let reason = match outcome {
+            Outcome::Signature(signature) if !signature.is_empty() => return Some(signature),
+            Outcome::Failed(reason) | Outcome::Rejected(reason) => reason,
+            Outcome::Signature(_) | Outcome::Accepted | Outcome::Identity(_) => {
+                "the answer is no signature".into()
+            }
+        };
+        self.notify(Notice::SigningFailed { reason });
+        None
+    }
+
+    // Identities.
+
+    fn on_identity_validated(&mut self, identity: &Identity, outcome: Outcome) {
+        let found = match outcome {
+            Outcome::Identity(facts) => self.store_identity(identity, facts),
+            Outcome::Rejected(_) => Err(Fault::BadIdentity),
+            Outcome::Failed(_) | Outcome::Accepted | Outcome::Signature(_) => Err(Fault::JobFailed),
+        };
+        for waiter in self.flights.take_waiters(identity) {
+            match waiter {
+                Waiter::Conn(conn) => self.comm(|comm, cx| comm.on_identity(conn, found, cx)),
+                Waiter::Claim(claim) => self.on_claim_identity(claim, found),
+            }
+        }
+    }
+
+    fn on_claim_identity(&mut self, claim: Claim, found: Result<PkiId, Fault>) {
+        let (conn, from) = (claim.conn, claim.from);
+        let author = match &claim.what {
+            What::Alive { alive, .. } => Some(alive.pki_id),
+            What::Info { .. } | What::Block { .. } => None,
+        };
+        let admitted = match found {
+            Ok(pki_id) if Some(pki_id) == author => self.admit(claim),
+            Ok(_) => Err(Fault::BadIdentity),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = admitted {
+            self.blame(conn, Some(from), fault);
+        }
+    }
+
+    fn store_identity(
+        &mut self,
+        identity: &Identity,
+        facts: IdentityFacts,
+    ) -> Result<PkiId, Fault> {
+        let (pki_id, org) = (facts.pki_id, facts.org.clone());
+        let (now, wall) = (self.clock.now, self.clock.wall());
+        match self.identities.insert(identity, facts, now, wall) {
+            Ok(true) => {
+                self.notify(Notice::IdentityLearned { pki_id, org });
+                self.arm_identity_expiry();
+                Ok(pki_id)
+            }
+            Ok(false) => Ok(pki_id),
+            Err(Refusal::Expired) => Err(Fault::BadIdentity),
+            Err(Refusal::Full) => Err(Fault::Overflow),
+        }
+    }
+
+    /// Forgets an identity everywhere at once (11.4).
+    pub(super) fn remove_identity(&mut self, pki_id: &PkiId) {
+        if !self.identities.remove(pki_id) {
+            return;
+        }
+        self.notify(Notice::IdentityRemoved { pki_id: *pki_id });
+        self.discovery(|discovery, cx| discovery.on_identity_removed(pki_id, cx));
+        let reason = crate::CloseReason::IdentityRemoved;
+        self.comm(|comm, cx| comm.close_peer(pki_id, reason, cx));
+        self.channels
+            .iter_mut()
+            .for_each(|channel| channel.forget(pki_id));
+    }
+
+    pub(super) fn arm_identity_expiry(&mut self) {
+        let Some(expiry) = self.identities.next_expiry() else {
+            return;
+        };
+        // An identity holds to the end of its last second; Fabric adds a millisecond (C-37).
+        let wait =
+            expiry.saturating_since(self.clock.wall()) + core::time::Duration::from_millis(1);
+        self.set_timer(
+            TimerKey::Identity(IdentityTimer::Expiry),
+            self.clock.now + wait,
+        );
+    }
+
+    pub(super) fn expire_identities(&mut self) {
+        for pki_id in self.identities.expired(self.clock.wall()) {
+            self.remove_identity(&pki_id);
+        }
+        self.arm_identity_expiry();
+    }
+
+    pub(super) fn arm_unused_identities(&mut self) {
+        let at = self.clock.now + self.config.identity_usage_threshold / 10;
+        self.set_timer(TimerKey::Identity(IdentityTimer::Unused), at);
+    }
+
+    /// Forgets the identities that nobody has used for long (C-38).
+    pub(super) fn drop_unused_identities(&mut self) {
+        let threshold = self.config.identity_usage_threshold;
+        let age = core::time::Duration::from_nanos(self.clock.now.as_nanos());
+        if let Some(since) = age.checked_sub(threshold) {
+            let since = crate::Instant::ZERO + since;
+            for pki_id in self.identities.unused_since(since) {
+                self.remove_identity(&pki_id);
+            }
+        }
+        self.comm.sweep(self.clock.now);
+        self.arm_unused_identities();
+    }
+
+    // Claims.
+
+    fn on_verdict(&mut self, key: &FlightKey, outcome: &Outcome) {
+        let Some(Flight {
+            leader,
+            twins,
+            rivals,
+        }) = self.flights.land(key)
+        else {
+            return;
+        };
+        let fault = match leader.what {
+            What::Block { .. } => Fault::BadBlock,
+            What::Alive { .. } | What::Info { .. } => Fault::BadSignature,
+        };
+        match verdict(outcome, fault) {
+            Ok(()) => self.on_verified(leader, twins),
+            Err(fault) => {
+                for claim in core::iter::once(leader).chain(twins) {
+                    self.blame(claim.conn, Some(claim.from), fault);
+                }
+            }
+        }
+        for rival in rivals {
+            let (conn, from) = (rival.conn, rival.from);
+            let is_stale =
+                matches!(rival.what, What::Block { .. }) && !self.is_block_wanted(&rival);
+            let admitted = if is_stale {
+                Err(Fault::Stale)
+            } else {
+                self.admit(rival)
+            };
+            if let Err(fault) = admitted {
+                self.blame(conn, Some(from), fault);
+            }
+        }
+    }
+
+    /// Acts on a claim that holds, and on those that hold with it.
+    fn on_verified(&mut self, leader: Claim, twins: SmallVec<[Claim; 2]>) {
+        self.stats.unique_messages += 1;
+        let mut sources = Sources::new();
+        for claim in core::iter::once(&leader).chain(&twins) {
+            if is_pushed(claim) && !sources.contains(&claim.from) {
+                sources.push(claim.from);
+            }
+        }
+        for claim in core::iter::once(leader).chain(twins) {
+            let from = claim.from;
+            match claim.what {
+                What::Alive { alive, role } => {
+                    self.on_alive_verified(Verified::attest(alive), role, sources.clone());
+                }
+                What::Info {
+                    info,
+                    role,
+                    channel,
+                } => {
+                    self.on_info_verified(info, role, channel, &sources);
+                }
+                What::Block {
+                    channel,
+                    number,
+                    block,
+                    frame,
+                } => {
+                    self.on_block_verified(channel, number, block, frame, from, &sources);
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_alive_verified(
+        &mut self,
+        alive: Verified<Alive>,
+        role: AliveRole,
+        sources: Sources,
+    ) {
+        self.discovery(|discovery, cx| match role {
+            AliveRole::Pushed => discovery.on_alive(alive, sources, cx),
+            AliveRole::Request { nonce } => discovery.on_membership_request(alive, nonce, cx),
+            AliveRole::ResponseAlive => discovery.on_response_alive(alive, cx),
+            AliveRole::ResponseDead => discovery.on_response_dead(alive, cx),
+        });
+    }
+
+    fn on_info_verified(
+        &mut self,
+        info: StateInfo,
+        role: InfoRole,
+        channel: Option<ChannelIx>,
+        sources: &Sources,
+    ) {
+        let Some(ix) = channel else {
+            if self.foreign.insert(info.mac, info.stamp, self.clock.now) {
+                self.forward(Item::StateInfo(Arc::new(info.compact())), sources.clone());
+            }
+            return;
+        };
+        let info = Verified::attest(info);
+        let stored = self.channel(ix, |channel, cx| channel.on_state_info(info, cx));
+        match stored {
+            Some(info) if role == InfoRole::Pushed => {
+                self.forward(Item::StateInfo(info), sources.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn on_block_verified(
+        &mut self,
+        ix: ChannelIx,
+        number: u64,
+        block: Bytes,
+        frame: Bytes,
+        from: PkiId,
+        sources: &Sources,
+    ) {
+        let (body, copy) = (block.clone(), frame.clone());
+        let fate = self.channel(ix, |channel, cx| channel.on_block(number, body, copy, cx));
+        if fate == BlockFate::Stale {
+            return;
+        }
+        self.stats.blocks_received += 1;
+        let channel = self.channels[ix.0 as usize].id().clone();
+        if fate == BlockFate::New {
+            let item = Item::Block {
+                channel: channel.clone(),
+                number,
+                frame,
+            };
+            self.forward(item, sources.clone());
+        }
+        self.notify(Notice::BlockReceived {
+            channel,
+            number,
+            block,
+            from,
+        });
+    }
+
+    pub(super) fn forward(&mut self, item: Item, sources: Sources) {
+        self.stats.forwarded += 1;
+        self.emitter(|emitter, cx| emitter.add(item, sources, cx));
+    }
+
+    fn on_committed(&mut self, channel: ChannelIx, number: u64, outcome: Outcome) {
+        let committed = match outcome {
+            Outcome::Accepted => Committed::Done,
+            Outcome::Rejected(reason) => Committed::Rejected(reason),
+            Outcome::Failed(reason) => Committed::Failed(reason),
+            Outcome::Signature(_) | Outcome::Identity(_) => {
+                Committed::Failed("the answer is no answer to a commit".into())
+            }
+        };
+        self.channel(channel, |channel, cx| {
+            channel.on_committed(number, committed, cx)
+        });
+    }
+}
+
+fn verdict(outcome: &Outcome, fault: Fault) -> Result<(), Fault> {
+    match outcome {
+        Outcome::Accepted => Ok(()),
+        Outcome::Rejected(_) => Err(fault),
+        Outcome::Failed(_) | Outcome::Signature(_) | Outcome::Identity(_) => Err(Fault::JobFailed),
+    }
+}
+
+const fn is_pushed(claim: &Claim) -> bool {
+    match &claim.what {
+        What::Alive { role, .. } => matches!(role, AliveRole::Pushed),
+        What::Info { role, .. } => matches!(role, InfoRole::Pushed),
+        What::Block { .. } => true,
+    }
+}

@@ -1,0 +1,182 @@
+//! Alive messages.
+
+use bytes::Bytes;
+use gossip_proto::gossip::{
+    AliveMessage, Envelope, GossipMessage, Member, PeerTime, Secret, SecretEnvelope,
+    gossip_message::Content, secret,
+};
+use prost::Message as _;
+
+use crate::{Endpoint, Fault, Identity, PkiId, Stamp, wire};
+
+use super::Tag;
+
+/// A well-formed alive message in its envelope; whether it is true is for a signature to show.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Alive {
+    pub(crate) pki_id: PkiId,
+    pub(crate) stamp: Stamp,
+    /// Where other organisations reach the peer.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// Where its own organisation reaches it, from the secret envelope.
+    pub(crate) internal_endpoint: Option<Endpoint>,
+    pub(crate) metadata: Bytes,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) envelope: Envelope,
+    /// The serialized envelope.
+    frame: Bytes,
+}
+
+impl Alive {
+    /// Takes an alive message out of its envelope. `frame` is the envelope's serialization, if it
+    /// travelled by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Malformed`] if a part is missing (W-36, D-8) or larger than `bytes_max`.
+    pub(crate) fn parse(
+        frame: Option<Bytes>,
+        envelope: Envelope,
+        message: AliveMessage,
+        bytes_max: usize,
+    ) -> Result<Self, Fault> {
+        let member = message.membership.ok_or(Fault::Malformed)?;
+        let internal_endpoint = internal_endpoint(envelope.secret_envelope.as_ref());
+        let inner = internal_endpoint
+            .as_ref()
+            .map_or(0, |endpoint| endpoint.as_str().len());
+        if member.endpoint.len() + member.metadata.len() + inner > bytes_max {
+            return Err(Fault::Malformed);
+        }
+        Ok(Self {
+            pki_id: PkiId::from_wire(&member.pki_id).ok_or(Fault::Malformed)?,
+            stamp: super::stamp(message.timestamp)?,
+            endpoint: Endpoint::from_wire(&member.endpoint),
+            internal_endpoint,
+            metadata: member.metadata,
+            identity: (!message.identity.is_empty()).then(|| Identity::new(message.identity)),
+            frame: frame.unwrap_or_else(|| envelope.encode_to_vec().into()),
+            envelope,
+        })
+    }
+
+    /// Takes an alive message out of an envelope inside another message.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Undecodable`] if it is no alive message at all, else as [`parse`](Self::parse).
+    pub(crate) fn parse_nested(envelope: Envelope, bytes_max: usize) -> Result<Self, Fault> {
+        match wire::open(&envelope)?.content {
+            Some(Content::AliveMsg(alive)) => Self::parse(None, envelope, alive, bytes_max),
+            _ => Err(Fault::Undecodable),
+        }
+    }
+
+    /// Copies the message into memory of its own, for storing it.
+    pub(crate) fn compact(mut self) -> Self {
+        if let Some((frame, envelope)) = super::compact(&self.frame) {
+            (self.frame, self.envelope) = (frame, envelope);
+        }
+        self.metadata = Bytes::copy_from_slice(&self.metadata);
+        self.identity = None;
+        self
+    }
+
+    /// Returns the serialized envelope as it arrived.
+    pub(crate) fn frame(&self) -> Bytes {
+        self.frame.clone()
+    }
+
+    /// Returns the serialized envelope without its secret: what another organisation may see.
+    pub(crate) fn frame_without_secret(&self) -> Bytes {
+        match self.envelope.secret_envelope {
+            None => self.frame(),
+            Some(_) => self.envelope_without_secret().encode_to_vec().into(),
+        }
+    }
+
+    /// Returns the envelope without its secret.
+    pub(crate) fn envelope_without_secret(&self) -> Envelope {
+        let Envelope {
+            payload,
+            signature,
+            secret_envelope: _,
+        } = &self.envelope;
+        Envelope {
+            payload: payload.clone(),
+            signature: signature.clone(),
+            secret_envelope: None,
+        }
+    }
+
+    /// Returns what its own organisation dials, else what others do (D-46).
+    pub(crate) fn preferred_endpoint(&self) -> Option<&Endpoint> {
+        self.internal_endpoint.as_ref().or(self.endpoint.as_ref())
+    }
+
+    /// Says whether two copies have the same signed bytes; their secrets may differ.
+    pub(crate) fn is_same_statement(&self, other: &Self) -> bool {
+        self.envelope.payload == other.envelope.payload
+            && self.envelope.signature == other.envelope.signature
+    }
+}
+
+/// An alive message of our own, before it is signed.
+#[derive(Clone, Debug)]
+pub(crate) struct NewAlive<'a> {
+    pub(crate) pki_id: PkiId,
+    pub(crate) stamp: Stamp,
+    pub(crate) endpoint: Option<&'a Endpoint>,
+    pub(crate) metadata: &'a Bytes,
+    pub(crate) identity: Option<&'a Identity>,
+}
+
+impl NewAlive<'_> {
+    /// Serializes the message that is to be signed.
+    pub(crate) fn payload(&self) -> Bytes {
+        let alive = AliveMessage {
+            membership: Some(Member {
+                endpoint: self
+                    .endpoint
+                    .map(|endpoint| endpoint.as_str().into())
+                    .unwrap_or_default(),
+                metadata: self.metadata.clone(),
+                pki_id: self.pki_id.to_wire(),
+            }),
+            timestamp: Some(PeerTime {
+                inc_num: self.stamp.incarnation,
+                seq_num: self.stamp.sequence,
+            }),
+            identity: self
+                .identity
+                .map(|identity| identity.as_bytes().clone())
+                .unwrap_or_default(),
+        };
+        let tag = Tag::Empty as i32;
+        let content = Some(Content::AliveMsg(alive));
+        GossipMessage {
+            tag,
+            content,
+            ..Default::default()
+        }
+        .encode_to_vec()
+        .into()
+    }
+}
+
+/// Serializes the secret that names our internal endpoint, to be signed.
+pub(crate) fn secret_payload(internal_endpoint: &Endpoint) -> Bytes {
+    let content = secret::Content::InternalEndpoint(internal_endpoint.as_str().into());
+    Secret {
+        content: Some(content),
+    }
+    .encode_to_vec()
+    .into()
+}
+
+/// Reads the internal endpoint; anything that is none reads as none (W-19).
+fn internal_endpoint(secret: Option<&SecretEnvelope>) -> Option<Endpoint> {
+    let Secret { content } = Secret::decode(secret?.payload.clone()).ok()?;
+    let secret::Content::InternalEndpoint(endpoint) = content?;
+    Endpoint::from_wire(&endpoint)
+}
