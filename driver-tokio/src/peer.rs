@@ -34,13 +34,7 @@ impl Peer {
         ledger: Arc<dyn Ledger + Send + Sync>,
     ) -> Self {
         let options = GrpcOptions::of(&config);
-        Self {
-            config,
-            backends: Backends { crypto, ledger },
-            tls: None,
-            pool: None,
-            options,
-        }
+        Self { config, backends: Backends { crypto, ledger }, tls: None, pool: None, options }
     }
 
     /// Uses TLS. Without, connections are in the clear and handshakes bound to nothing.
@@ -97,26 +91,15 @@ impl Peer {
     pub fn service(self) -> Result<(Handle, GossipService), StartError> {
         let message_bytes_max = self.options.message_bytes_max;
         let (handle, acceptor) = self.start(Arc::default())?;
-        Ok((
-            handle,
-            GossipService::new(acceptor.detached(), message_bytes_max),
-        ))
+        Ok((handle, GossipService::new(acceptor.detached(), message_bytes_max)))
     }
 
     fn start(self, counters: Arc<Counters>) -> Result<(Handle, Acceptor), StartError> {
-        let Self {
-            mut config,
-            backends,
-            tls,
-            pool,
-            options,
-        } = self;
+        let Self { mut config, backends, tls, pool, options } = self;
         config.tls = tls.is_some();
         if config.rng_seed == [0; 32] {
             let random = aws_lc_rs::default_provider().secure_random;
-            random
-                .fill(&mut config.rng_seed)
-                .map_err(|_| StartError::NoEntropy)?;
+            random.fill(&mut config.rng_seed).map_err(|_| StartError::NoEntropy)?;
         }
         if config.wall_clock == UnixTime::default() {
             config.wall_clock = runtime::wall();

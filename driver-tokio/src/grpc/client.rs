@@ -63,13 +63,13 @@ impl GrpcTransport {
             );
             *interval = KEEP_ALIVE_INTERVAL_MIN;
         }
-        Self {
-            dialler: Arc::new(Dialler {
-                tls,
-                options,
-                counters,
-            }),
-        }
+        Self { dialler: Arc::new(Dialler { tls, options, counters }) }
+    }
+
+    /// Returns the options in force.
+    #[must_use]
+    pub fn options(&self) -> &GrpcOptions {
+        &self.dialler.options
     }
 }
 
@@ -113,12 +113,7 @@ impl Dialler {
         });
         let deadline = lifetime.map(|lifetime| Box::pin(sleep(lifetime)));
         let incoming = Box::pin(Responses::new(opening, deadline, connection));
-        Ok(Dialled::Stream(Connection {
-            remote,
-            tls,
-            incoming,
-            writer,
-        }))
+        Ok(Dialled::Stream(Connection { remote, tls, incoming, writer }))
     }
 
     /// Connects, up to and including TLS.
@@ -127,13 +122,9 @@ impl Dialler {
         endpoint: &Endpoint,
     ) -> Result<(String, Option<TlsBinding>, Io), String> {
         let fail = |error: &dyn std::fmt::Display| format!("{endpoint}: {error}");
-        let socket = TcpStream::connect(endpoint.as_str())
-            .await
-            .map_err(|error| fail(&error))?;
+        let socket = TcpStream::connect(endpoint.as_str()).await.map_err(|error| fail(&error))?;
         socket.set_nodelay(true).map_err(|error| fail(&error))?;
-        let remote = socket
-            .peer_addr()
-            .map_or_else(|_| String::new(), |addr| addr.to_string());
+        let remote = socket.peer_addr().map_or_else(|_| String::new(), |addr| addr.to_string());
         let socket = Counted::new(socket, Arc::clone(&self.counters));
         let Some(tls) = &self.tls else {
             return Ok((remote, None, Io::Plain(socket)));
@@ -144,9 +135,7 @@ impl Dialler {
             .map_err(|error| fail(&format_args!("TLS: {error}")))?;
         let (_, session) = stream.get_ref();
         if session.alpn_protocol() != Some(ALPN_H2) {
-            return Err(fail(
-                &"TLS: the server does not speak HTTP/2 (no ALPN protocol h2)",
-            ));
+            return Err(fail(&"TLS: the server does not speak HTTP/2 (no ALPN protocol h2)"));
         }
         let binding = tls.dialled(session.peer_certificates());
         Ok((remote, Some(binding), Io::Tls(Box::new(stream.into()))))
@@ -204,9 +193,7 @@ impl Dialler {
         match timeout(limit, call).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(format!("{endpoint}: ping failed: {error}")),
-            Err(_) => Err(format!(
-                "{endpoint}: ping was not answered within {limit:?}"
-            )),
+            Err(_) => Err(format!("{endpoint}: ping was not answered within {limit:?}")),
         }
     }
 }
@@ -238,14 +225,8 @@ fn with_deadline<T>(mut request: Request<T>, deadline: Option<Duration>) -> Requ
 
 /// Takes the name that the server's certificate must be for from `host:port` (W1.2.g).
 fn server_name(endpoint: &Endpoint) -> Result<ServerName<'static>, String> {
-    let host = endpoint
-        .as_str()
-        .rsplit_once(':')
-        .map_or(endpoint.as_str(), |(host, _)| host);
-    let host = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let host = endpoint.as_str().rsplit_once(':').map_or(endpoint.as_str(), |(host, _)| host);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     ServerName::try_from(host.to_owned())
         .map_err(|_| format!("{endpoint}: {host:?} is neither a DNS name nor an IP address"))
 }

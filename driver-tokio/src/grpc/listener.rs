@@ -50,17 +50,9 @@ impl Listener {
             let socket = TcpListener::bind(address).await?;
             Ok((socket.local_addr()?, socket))
         };
-        let (local, socket) = bound.await.map_err(|error| BindError {
-            address: address.to_owned(),
-            error,
-        })?;
-        Ok(Self {
-            socket,
-            local,
-            tls,
-            options,
-            counters,
-        })
+        let (local, socket) =
+            bound.await.map_err(|error| BindError { address: address.to_owned(), error })?;
+        Ok(Self { socket, local, tls, options, counters })
     }
 
     /// Returns the address that was bound.
@@ -122,13 +114,7 @@ impl Listener {
             counters.accepted();
             let result = match timeout(limit, handshake(socket, tls, Arc::clone(&counters))).await {
                 Ok(Ok((io, tls))) => {
-                    return Some((
-                        io,
-                        ConnectionInfo {
-                            remote: remote.to_string(),
-                            tls,
-                        },
-                    ));
+                    return Some((io, ConnectionInfo { remote: remote.to_string(), tls }));
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no TLS handshake within {limit:?}"),
@@ -215,14 +201,10 @@ impl fmt::Display for BindError {
                 "cannot listen on {address}: this machine has no such address; 0.0.0.0 stands for \
                  all that it has"
             ),
-            io::ErrorKind::PermissionDenied => write!(
-                f,
-                "cannot listen on {address}: not permitted; choose a port above 1023"
-            ),
-            _ => write!(
-                f,
-                "cannot listen on {address} (expected host:port): {error}"
-            ),
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "cannot listen on {address}: not permitted; choose a port above 1023")
+            }
+            _ => write!(f, "cannot listen on {address} (expected host:port): {error}"),
         }
     }
 }

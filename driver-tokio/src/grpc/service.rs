@@ -33,10 +33,7 @@ impl GossipService {
     /// Makes the service; envelopes larger than `message_bytes_max` bytes end a stream.
     #[must_use]
     pub const fn new(acceptor: Acceptor, message_bytes_max: usize) -> Self {
-        Self {
-            acceptor,
-            message_bytes_max,
-        }
+        Self { acceptor, message_bytes_max }
     }
 }
 
@@ -72,9 +69,7 @@ where
             .max_encoding_message_size(self.message_bytes_max);
         match request.uri().path() {
             STREAM_PATH => {
-                let open = OpenStream {
-                    acceptor: self.acceptor.clone(),
-                };
+                let open = OpenStream { acceptor: self.acceptor.clone() };
                 Box::pin(async move { Ok(grpc.streaming(open, request).await) })
             }
             PING_PATH => Box::pin(async move { Ok(grpc.unary(AnswerPing, request).await) }),
@@ -115,12 +110,7 @@ impl StreamingService<Bytes> for OpenStream {
             let ConnectionInfo { remote, tls } = extensions.remove().unwrap_or_default();
             let (writer, outgoing) = outgoing();
             let incoming = Box::pin(streams::Requests(requests));
-            let connection = Connection {
-                remote,
-                tls,
-                incoming,
-                writer,
-            };
+            let connection = Connection { remote, tls, incoming, writer };
             match acceptor.accept(connection).await {
                 Ok(()) => Ok(Response::new(streams::Replies(outgoing))),
                 Err(_) => Err(Status::unknown("shutting down")),

@@ -35,12 +35,10 @@ impl Stream for Replies {
     type Item = Result<Bytes, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0)
-            .poll_next(cx)
-            .map_err(|farewell| match farewell {
-                Farewell::Refused(reason) => Status::unknown(reason),
-                Farewell::TooLarge(reason) => Status::resource_exhausted(reason),
-            })
+        Pin::new(&mut self.0).poll_next(cx).map_err(|farewell| match farewell {
+            Farewell::Refused(reason) => Status::unknown(reason),
+            Farewell::TooLarge(reason) => Status::resource_exhausted(reason),
+        })
     }
 }
 
@@ -77,11 +75,7 @@ impl Responses {
         deadline: Option<Pin<Box<Sleep>>>,
         connection: oneshot::Sender<()>,
     ) -> Self {
-        Self {
-            state: State::Opening(opening),
-            deadline,
-            _connection: connection,
-        }
+        Self { state: State::Opening(opening), deadline, _connection: connection }
     }
 }
 
@@ -120,10 +114,7 @@ fn stream_error(status: &Status, without_cause: fn(String) -> StreamError) -> St
         return without_cause(text);
     }
     while let Some(error) = cause {
-        if error
-            .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_timeout)
-        {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
             return StreamError::TimedOut(text);
         }
         if let Some(h2) = error.downcast_ref::<h2::Error>()

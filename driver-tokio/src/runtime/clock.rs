@@ -17,11 +17,7 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn new() -> Self {
         let start = time::Instant::now();
-        Self {
-            start,
-            told: (start, wall()),
-            checked: start,
-        }
+        Self { start, told: (start, wall()), checked: start }
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -55,9 +51,7 @@ impl Clock {
 
 /// Reads the wall clock.
 pub(crate) fn wall() -> UnixTime {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixTime::from_nanos(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
 }
 

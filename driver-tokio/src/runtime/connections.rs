@@ -54,12 +54,7 @@ impl Connections {
     ) -> (ConnId, String, Option<TlsBinding>) {
         self.minted += 1;
         let conn = ConnId::new(self.minted);
-        let Connection {
-            remote,
-            tls,
-            incoming,
-            writer,
-        } = connection;
+        let Connection { remote, tls, incoming, writer } = connection;
         debug!(%conn, remote, dialled, "connection opened");
         writer.report_to(conn, self.credit.clone());
         let (closing, closed) = oneshot::channel();
@@ -72,13 +67,7 @@ impl Connections {
             dialled,
         };
         self.readers.spawn(reader.run(closed));
-        self.open.insert(
-            conn,
-            Slot {
-                writer,
-                closing: Some(closing),
-            },
-        );
+        self.open.insert(conn, Slot { writer, closing: Some(closing) });
         (conn, remote, tls)
     }
 
@@ -176,13 +165,7 @@ impl Reader {
             error = self.read() => error,
         };
         drop(self.incoming);
-        let _ = self
-            .inputs
-            .send(Input::Ended {
-                conn: self.conn,
-                error,
-            })
-            .await;
+        let _ = self.inputs.send(Input::Ended { conn: self.conn, error }).await;
     }
 
     /// Gives the node frames until there are no more. Waiting here is what holds the remote back.
@@ -193,15 +176,8 @@ impl Reader {
                 Err(error) => return Some(error),
             };
             let bytes = u32::try_from(frame.len().clamp(1, UNREAD_BYTES_MAX)).unwrap_or(u32::MAX);
-            let permit = Arc::clone(&self.budget)
-                .acquire_many_owned(bytes)
-                .await
-                .ok()?;
-            let input = Input::Frame {
-                conn: self.conn,
-                frame,
-                permit,
-            };
+            let permit = Arc::clone(&self.budget).acquire_many_owned(bytes).await.ok()?;
+            let input = Input::Frame { conn: self.conn, frame, permit };
             self.inputs.send(input).await.ok()?;
         }
     }

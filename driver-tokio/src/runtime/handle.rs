@@ -41,12 +41,7 @@ impl Handle {
         config: ChannelConfig,
         height: Option<u64>,
     ) -> Result<(), CommandError> {
-        self.command(Command::JoinChannel {
-            channel,
-            config,
-            height,
-        })
-        .await
+        self.command(Command::JoinChannel { channel, config, height }).await
     }
 
     /// Leaves a channel.
@@ -69,12 +64,7 @@ impl Handle {
         number: u64,
         block: Bytes,
     ) -> Result<(), CommandError> {
-        self.command(Command::GossipBlock {
-            channel,
-            number,
-            block,
-        })
-        .await
+        self.command(Command::GossipBlock { channel, number, block }).await
     }
 
     /// Tells the node that the channel's ledger has `height` blocks: 0 to `height - 1`.
@@ -87,8 +77,7 @@ impl Handle {
         channel: ChannelId,
         height: u64,
     ) -> Result<(), CommandError> {
-        self.command(Command::SetLedgerHeight { channel, height })
-            .await
+        self.command(Command::SetLedgerHeight { channel, height }).await
     }
 
     /// Tells the node which chaincodes are installed; published at once.
@@ -101,11 +90,7 @@ impl Handle {
         channel: ChannelId,
         chaincodes: Vec<Chaincode>,
     ) -> Result<(), CommandError> {
-        self.command(Command::SetChaincodes {
-            channel,
-            chaincodes,
-        })
-        .await
+        self.command(Command::SetChaincodes { channel, chaincodes }).await
     }
 
     /// Replaces the metadata in this peer's proofs of life, from the next one on.
@@ -143,10 +128,7 @@ impl Handle {
     pub async fn command(&self, command: Command) -> Result<(), CommandError> {
         let (answer, answered) = oneshot::channel();
         let request = Request::Command { command, answer };
-        self.requests
-            .send(request)
-            .await
-            .map_err(|_| CommandError::Stopped)?;
+        self.requests.send(request).await.map_err(|_| CommandError::Stopped)?;
         answered.await.unwrap_or(Err(CommandError::Stopped))
     }
 
@@ -197,10 +179,7 @@ impl Handle {
     /// [`Stopped`].
     pub async fn stats(&self) -> Result<PeerStats, Stopped> {
         let node = self.ask(|node| node.stats().clone()).await?;
-        Ok(PeerStats {
-            node,
-            transport: self.counters.read(),
-        })
+        Ok(PeerStats { node, transport: self.counters.read() })
     }
 
     /// Has notices queued from now on, at most `capacity` of them (at least one). A slow
@@ -211,10 +190,7 @@ impl Handle {
     /// [`Stopped`].
     pub async fn subscribe(&self, capacity: usize) -> Result<Subscription, Stopped> {
         let (answer, answered) = oneshot::channel();
-        self.requests
-            .send(Request::Subscribe { capacity, answer })
-            .await
-            .map_err(|_| Stopped)?;
+        self.requests.send(Request::Subscribe { capacity, answer }).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
     }
 
@@ -241,10 +217,7 @@ impl Handle {
         let question = Box::new(move |node: &Node| {
             let _ = answer.send(question(node));
         });
-        self.requests
-            .send(Request::Query(question))
-            .await
-            .map_err(|_| Stopped)?;
+        self.requests.send(Request::Query(question)).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
     }
 }
@@ -261,16 +234,8 @@ pub struct PeerStats {
 
 /// What a handle asks of the task that owns the node.
 pub(super) enum Request {
-    Command {
-        command: Command,
-        answer: oneshot::Sender<Result<(), CommandError>>,
-    },
+    Command { command: Command, answer: oneshot::Sender<Result<(), CommandError>> },
     Query(Box<dyn FnOnce(&Node) + Send>),
-    Subscribe {
-        capacity: usize,
-        answer: oneshot::Sender<Subscription>,
-    },
-    Stop {
-        answer: oneshot::Sender<()>,
-    },
+    Subscribe { capacity: usize, answer: oneshot::Sender<Subscription> },
+    Stop { answer: oneshot::Sender<()> },
 }

@@ -91,19 +91,9 @@ pub fn start(
 /// What reaches the owner from connections and dials.
 #[derive(Debug)]
 enum Input {
-    Dialled {
-        dial: DialId,
-        result: Result<Box<Dialled>, String>,
-    },
-    Frame {
-        conn: ConnId,
-        frame: Bytes,
-        permit: Permit,
-    },
-    Ended {
-        conn: ConnId,
-        error: Option<StreamError>,
-    },
+    Dialled { dial: DialId, result: Result<Box<Dialled>, String> },
+    Frame { conn: ConnId, frame: Bytes, permit: Permit },
+    Ended { conn: ConnId, error: Option<StreamError> },
 }
 
 /// The task that owns the node.
@@ -211,11 +201,7 @@ impl Owner {
     fn act(&mut self) {
         while let Some(action) = self.node.poll_action() {
             match action {
-                Action::Dial {
-                    dial,
-                    endpoint,
-                    purpose,
-                } => {
+                Action::Dial { dial, endpoint, purpose } => {
                     trace!(%dial, %endpoint, ?purpose, "dial");
                     let dialling = self.transport.dial(endpoint, purpose);
                     let inputs = self.inputs.clone();
@@ -234,8 +220,7 @@ impl Owner {
             }
         }
         if !self.cpu_jobs.is_empty() {
-            self.pool
-                .submit(&mut self.cpu_jobs, &self.backends, &self.answers);
+            self.pool.submit(&mut self.cpu_jobs, &self.backends, &self.answers);
         }
     }
 
@@ -251,11 +236,7 @@ impl Owner {
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::Frame {
-                conn,
-                frame,
-                permit,
-            } => {
+            Input::Frame { conn, frame, permit } => {
                 self.give(Event::Message { conn, frame });
                 drop(permit);
             }
@@ -266,10 +247,7 @@ impl Owner {
                     Ok(Dialled::Pinged) => self.give(Event::Pinged { dial }),
                     Err(error) => {
                         debug!(%dial, error, "dial failed");
-                        self.give(Event::DialFailed {
-                            dial,
-                            error: error.into(),
-                        });
+                        self.give(Event::DialFailed { dial, error: error.into() });
                     }
                 }
             }
@@ -285,21 +263,13 @@ impl Owner {
             return;
         }
         let (conn, remote, tls) = self.connections.open(connection, dial.is_some());
-        self.give(Event::Connected {
-            conn,
-            dial,
-            remote,
-            tls,
-        });
+        self.give(Event::Connected { conn, dial, remote, tls });
     }
 
     /// Serves a handle; with `None` the last handle is gone.
     fn request(&mut self, request: Option<Request>) {
         match request {
-            Some(Request::Command {
-                command: Command::Stop,
-                answer,
-            }) => {
+            Some(Request::Command { command: Command::Stop, answer }) => {
                 self.begin_stop(None);
                 let _ = answer.send(Ok(()));
             }
@@ -319,10 +289,7 @@ impl Owner {
     fn begin_stop(&mut self, waiting: Option<oneshot::Sender<()>>) {
         debug!("node stopping");
         let deadline = time::Instant::now() + STOP_TIMEOUT;
-        let stop = Stop {
-            deadline,
-            waiting: Vec::new(),
-        };
+        let stop = Stop { deadline, waiting: Vec::new() };
         self.stop.get_or_insert(stop).waiting.extend(waiting);
         match self.node.command(self.clock.now(), Command::Stop) {
             Ok(()) | Err(CommandError::Stopped) => {}
@@ -356,15 +323,10 @@ impl Owner {
 
     /// Returns when the loop must go round even without input.
     fn wake_at(&self) -> time::Instant {
-        let due = self
-            .node
-            .poll_timeout()
-            .and_then(|due| self.clock.async_instant(due));
+        let due = self.node.poll_timeout().and_then(|due| self.clock.async_instant(due));
         let far = time::Instant::now() + IDLE_MAX;
         let due = due.map_or(far, |due| due.min(far));
-        self.stop
-            .as_ref()
-            .map_or(due, |stop| stop.deadline.min(due))
+        self.stop.as_ref().map_or(due, |stop| stop.deadline.min(due))
     }
 }
 

@@ -71,9 +71,7 @@ impl CryptoPool {
                 error!(%error, "cannot start a thread of the crypto pool");
             }
         }
-        Self {
-            owner: Arc::new(Owner { queue }),
-        }
+        Self { owner: Arc::new(Owner { queue }) }
     }
 
     /// Takes jobs, all of one node. Those that do not fit are answered as failed.
@@ -85,10 +83,7 @@ impl CryptoPool {
     ) {
         let queue = &*self.owner.queue;
         let mut state = queue.lock();
-        let room = queue
-            .waiting_max
-            .saturating_sub(state.waiting.len())
-            .min(jobs.len());
+        let room = queue.waiting_max.saturating_sub(state.waiting.len()).min(jobs.len());
         state.waiting.extend(jobs.drain(..room).map(|job| Task {
             job,
             backends: Arc::clone(backends),
@@ -153,12 +148,7 @@ impl Queue {
     fn work(&self) {
         let mut chunk = Vec::with_capacity(CHUNK_MAX);
         while self.next_chunk(&mut chunk) {
-            for Task {
-                job,
-                backends,
-                answers,
-            } in chunk.drain(..)
-            {
+            for Task { job, backends, answers } in chunk.drain(..) {
                 if !answers.is_closed() {
                     let _ = answers.send(backends.run(job));
                 }
@@ -174,10 +164,7 @@ impl Queue {
                 return false;
             }
             state.idle += 1;
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
         let share = state.waiting.len().div_ceil(self.threads).min(CHUNK_MAX);
@@ -203,11 +190,7 @@ impl LedgerThread {
         backends: Arc<Backends>,
         answers: mpsc::UnboundedSender<Completion>,
     ) -> Self {
-        Self {
-            backends,
-            answers,
-            running: None,
-        }
+        Self { backends, answers, running: None }
     }
 
     pub(crate) fn submit(&mut self, job: Job) {
@@ -244,10 +227,7 @@ impl LedgerThread {
             }
             let _ = ending.send(());
         };
-        match thread::Builder::new()
-            .name("gossip-ledger".to_owned())
-            .spawn(work)
-        {
+        match thread::Builder::new().name("gossip-ledger".to_owned()).spawn(work) {
             Ok(_) => Some((jobs, ended)),
             Err(error) => {
                 error!(%error, "cannot start the ledger thread");

@@ -78,8 +78,7 @@ impl Publisher {
             }
             return;
         }
-        self.subscribers
-            .retain(|subscriber| subscriber.push(notice.clone()));
+        self.subscribers.retain(|subscriber| subscriber.push(notice.clone()));
     }
 }
 

@@ -26,10 +26,7 @@ impl KeyPair {
     pub fn from_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
         let (chain_name, chain) = read(chain.as_ref(), "a certificate in PEM")?;
         let (key_name, key) = read(key.as_ref(), "a private key in PEM")?;
-        let (chain, key) = (
-            certificates(&chain_name, &chain)?,
-            private_key(&key_name, &key)?,
-        );
+        let (chain, key) = (certificates(&chain_name, &chain)?, private_key(&key_name, &key)?);
         Self::from_der(&format!("{chain_name} with {key_name}"), chain, key)
     }
 }
@@ -70,21 +67,13 @@ pub struct TlsError {
 
 impl TlsError {
     pub(super) fn new(what: &str, expected: &'static str, found: impl fmt::Display) -> Self {
-        Self {
-            what: what.to_owned(),
-            expected,
-            found: found.to_string(),
-        }
+        Self { what: what.to_owned(), expected, found: found.to_string() }
     }
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            what,
-            expected,
-            found,
-        } = self;
+        let Self { what, expected, found } = self;
         write!(f, "{what}: expected {expected}: {found}")
     }
 }

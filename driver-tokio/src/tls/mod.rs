@@ -57,11 +57,7 @@ impl KeyPair {
             ),
             error => TlsError::new(name, "a certificate and its private key", error),
         })?;
-        Ok(Self {
-            key: Arc::new(key),
-            hash,
-            name: name.to_owned(),
-        })
+        Ok(Self { key: Arc::new(key), hash, name: name.to_owned() })
     }
 
     /// Returns the SHA-256 of the leaf certificate's DER: what handshakes are bound to.
@@ -73,9 +69,7 @@ impl KeyPair {
 
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyPair")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("KeyPair").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -105,10 +99,7 @@ impl Roots {
         if store.is_empty() {
             return Err(TlsError::new(name, "one certificate or more", "found none"));
         }
-        Ok(Self {
-            store: Arc::new(store),
-            name: name.to_owned(),
-        })
+        Ok(Self { store: Arc::new(store), name: name.to_owned() })
     }
 
     /// Joins two sets.
@@ -116,10 +107,7 @@ impl Roots {
     pub fn and(&self, other: &Self) -> Self {
         let mut store = (*self.store).clone();
         store.extend(other.store.roots.iter().cloned());
-        Self {
-            store: Arc::new(store),
-            name: format!("{}, {}", self.name, other.name),
-        }
+        Self { store: Arc::new(store), name: format!("{}, {}", self.name, other.name) }
     }
 }
 

@@ -12,18 +12,8 @@ pub fn acceptor() -> (Acceptor, Accepted) {
     let (sender, connections) = mpsc::channel(WAITING_MAX);
     let (stopping, stops) = watch::channel(false);
     let (alive, ended) = mpsc::channel(1);
-    let life = Lifeline {
-        stops,
-        _alive: alive,
-    };
-    (
-        Acceptor { sender, life },
-        Accepted {
-            connections,
-            stopping,
-            ended,
-        },
-    )
+    let life = Lifeline { stops, _alive: alive };
+    (Acceptor { sender, life }, Accepted { connections, stopping, ended })
 }
 
 /// The end that a server puts streams in. Clones are cheap.

@@ -34,14 +34,12 @@ pub struct Counters {
 impl Counters {
     /// Counts bytes read from a socket.
     pub fn read_bytes(&self, bytes: usize) {
-        self.wire_bytes_in
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.wire_bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Counts bytes written to a socket.
     pub fn wrote_bytes(&self, bytes: usize) {
-        self.wire_bytes_out
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.wire_bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Counts a connection that was accepted.

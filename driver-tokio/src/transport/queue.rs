@@ -21,10 +21,7 @@ use tokio_stream::Stream;
 pub fn outgoing() -> (Writer, Outgoing) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
-    let writer = Writer {
-        sender,
-        shared: Arc::clone(&shared),
-    };
+    let writer = Writer { sender, shared: Arc::clone(&shared) };
     (writer, Outgoing { receiver, shared })
 }
 
