@@ -110,10 +110,7 @@ impl fmt::Display for CommandError {
         match self {
             Self::NotJoined(channel) => write!(f, "channel {channel} was not joined"),
             Self::NotAMember(channel) => {
-                write!(
-                    f,
-                    "the configuration of channel {channel} does not name our organisation"
-                )
+                write!(f, "the configuration of channel {channel} does not name our organisation")
             }
             Self::BlockTooLarge { size, max } => {
                 write!(f, "the block has {size} bytes; a frame takes {max}")

@@ -126,14 +126,8 @@ impl Config {
         }
         let intervals = [
             ("pull_interval", self.pull_interval),
-            (
-                "publish_state_info_interval",
-                self.publish_state_info_interval,
-            ),
-            (
-                "request_state_info_interval",
-                self.request_state_info_interval,
-            ),
+            ("publish_state_info_interval", self.publish_state_info_interval),
+            ("request_state_info_interval", self.request_state_info_interval),
             ("conn_timeout", self.conn_timeout),
             ("alive_time_interval", self.alive_time_interval),
             ("alive_expiration_timeout", self.alive_expiration_timeout),
@@ -141,14 +135,8 @@ impl Config {
             ("identity_usage_threshold", self.identity_usage_threshold),
             ("job_timeout", self.job_timeout),
         ];
-        match intervals
-            .iter()
-            .find(|(_, interval)| *interval < Self::INTERVAL_MIN)
-        {
-            Some((name, _)) => Err(ConfigError::TooShort {
-                name,
-                min: Self::INTERVAL_MIN,
-            }),
+        match intervals.iter().find(|(_, interval)| *interval < Self::INTERVAL_MIN) {
+            Some((name, _)) => Err(ConfigError::TooShort { name, min: Self::INTERVAL_MIN }),
             None => Ok(()),
         }
     }

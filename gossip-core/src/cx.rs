@@ -25,9 +25,4 @@ impl<E> Cx<'_, E> {
     pub(crate) fn org(&self, pki_id: &PkiId) -> Option<&OrgId> {
         self.identities.org(pki_id)
     }
-
-    /// Says whether a peer belongs to our organisation, as far as its identity is known.
-    pub(crate) fn is_own_org(&self, pki_id: &PkiId) -> bool {
-        self.org(pki_id) == Some(&self.config.org)
-    }
 }

@@ -19,11 +19,7 @@ pub(crate) type Sources = SmallVec<[PkiId; 4]>;
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
     Alive(Arc<Alive>),
-    Block {
-        channel: ChannelId,
-        number: u64,
-        frame: Bytes,
-    },
+    Block { channel: ChannelId, number: u64, frame: Bytes },
     StateInfo(Arc<StateInfo>),
 }
 
@@ -45,6 +41,8 @@ pub(crate) struct Emitter {
     iterations: u32,
     /// Not before this is the next batch due.
     next: Instant,
+    /// What the timer was last set to.
+    armed: Instant,
     stopped: bool,
 }
 
@@ -62,6 +60,7 @@ impl Emitter {
             entries: Vec::new(),
             iterations,
             next: Instant::ZERO,
+            armed: Instant::ZERO,
             stopped: false,
         }
     }
@@ -71,11 +70,7 @@ impl Emitter {
         if self.iterations == 0 || self.stopped {
             return;
         }
-        self.entries.push(Entry {
-            item,
-            sources,
-            iterations_left: self.iterations,
-        });
+        self.entries.push(Entry { item, sources, iterations_left: self.iterations });
         if self.entries.len() >= cx.config.max_propagation_burst_size.max(1) {
             self.emit(cx);
         }
@@ -88,7 +83,13 @@ impl Emitter {
         }
         if self.next <= cx.now {
             self.emit(cx);
-        } else {
+        }
+        self.arm(cx);
+    }
+
+    fn arm(&mut self, cx: &mut Cx<'_>) {
+        if !self.entries.is_empty() && self.armed != self.next {
+            self.armed = self.next;
             cx.emit(Effect::SetTimer(self.next));
         }
     }
@@ -100,20 +101,13 @@ impl Emitter {
     }
 
     fn emit(&mut self, cx: &mut Cx<'_>) {
-        let batch = self
-            .entries
-            .iter()
-            .map(|e| (e.item.clone(), e.sources.clone()))
-            .collect();
+        let batch = self.entries.iter().map(|e| (e.item.clone(), e.sources.clone())).collect();
         self.entries.retain_mut(|entry| {
             entry.iterations_left -= 1;
             entry.iterations_left > 0
         });
         self.next = cx.now + cx.config.max_propagation_burst_latency;
         cx.emit(Effect::Batch(batch));
-        if !self.entries.is_empty() {
-            cx.emit(Effect::SetTimer(self.next));
-        }
     }
 }
 

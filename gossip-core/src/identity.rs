@@ -69,24 +69,11 @@ impl Identities {
         if self.entries.len() >= self.max {
             return Err(Refusal::Full);
         }
-        self.expiring
-            .extend(facts.expires_at.map(|at| (at, facts.pki_id)));
+        self.expiring.extend(facts.expires_at.map(|at| (at, facts.pki_id)));
         // A copy of its own: the bytes may be part of a large receive buffer.
         let identity = Identity::new(bytes::Bytes::copy_from_slice(identity.as_bytes()));
-        let IdentityFacts {
-            pki_id,
-            org,
-            expires_at,
-        } = facts;
-        self.entries.insert(
-            pki_id,
-            Entry {
-                identity,
-                org,
-                expires_at,
-                last_used: now,
-            },
-        );
+        let IdentityFacts { pki_id, org, expires_at } = facts;
+        self.entries.insert(pki_id, Entry { identity, org, expires_at, last_used: now });
         Ok(true)
     }
 
@@ -128,11 +115,7 @@ impl Identities {
 
     /// Lists those that have expired, earliest first (C-37).
     pub(crate) fn expired(&self, wall: UnixTime) -> Vec<PkiId> {
-        self.expiring
-            .iter()
-            .take_while(|(at, _)| *at < wall)
-            .map(|(_, id)| *id)
-            .collect()
+        self.expiring.iter().take_while(|(at, _)| *at < wall).map(|(_, id)| *id).collect()
     }
 
     /// Lists those of others that nobody has used since `since`, by PKI-ID (C-38).
@@ -156,13 +139,9 @@ impl Identities {
     }
 
     fn sorted(&self, keep: impl Fn(&PkiId, &Entry) -> bool) -> Vec<PkiId> {
-        #[expect(clippy::iter_over_hash_type, reason = "sorted before anybody sees it")]
-        let mut ids: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(id, entry)| keep(id, entry))
-            .map(|(id, _)| *id)
-            .collect();
+        // In hash order, but sorted before anybody sees it.
+        let mut ids: Vec<_> =
+            self.entries.iter().filter(|(id, entry)| keep(id, entry)).map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
     }

@@ -44,11 +44,7 @@ impl fmt::Debug for PkiId {
 /// Shows the first four bytes in hexadecimal, as Fabric's logs do; `{:#}` shows all.
 impl fmt::Display for PkiId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = if f.alternate() {
-            &self.0[..]
-        } else {
-            &self.0[..4]
-        };
+        let shown = if f.alternate() { &self.0[..] } else { &self.0[..4] };
         shown.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

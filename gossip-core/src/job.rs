@@ -160,10 +160,7 @@ impl Job {
     /// Answers the job. An outcome of the wrong kind counts as [`Outcome::Failed`].
     #[must_use = "the node waits for it"]
     pub fn complete(self, outcome: Outcome) -> Completion {
-        Completion {
-            id: self.id,
-            outcome,
-        }
+        Completion { id: self.id, outcome }
     }
 
     /// Does the job here and now.
@@ -175,48 +172,23 @@ impl Job {
     ) -> Completion {
         let outcome = match &self.kind {
             JobKind::Sign { payload } => crypto.sign(payload).map(Outcome::Signature),
-            JobKind::Verify {
-                identity,
-                message,
-                secret,
-            } => crypto
+            JobKind::Verify { identity, message, secret } => crypto
                 .verify(identity, message)
-                .and_then(|()| {
-                    secret
-                        .iter()
-                        .try_for_each(|part| crypto.verify(identity, part))
-                })
+                .and_then(|()| secret.iter().try_for_each(|part| crypto.verify(identity, part)))
                 .map(|()| Outcome::Accepted),
             JobKind::ValidateIdentity { identity } => {
                 crypto.validate_identity(identity).map(Outcome::Identity)
             }
-            JobKind::CheckAccess {
-                channel,
-                identity,
-                message,
-                secret,
-            } => crypto
+            JobKind::CheckAccess { channel, identity, message, secret } => crypto
                 .check_access(channel, identity, message)
-                .and_then(|()| {
-                    secret
-                        .iter()
-                        .try_for_each(|part| crypto.verify(identity, part))
-                })
+                .and_then(|()| secret.iter().try_for_each(|part| crypto.verify(identity, part)))
                 .map(|()| Outcome::Accepted),
-            JobKind::VerifyBlock {
-                channel,
-                number,
-                block,
-            } => crypto
-                .verify_block(channel, *number, block)
-                .map(|()| Outcome::Accepted),
-            JobKind::Commit {
-                channel,
-                number,
-                block,
-            } => ledger
-                .commit(channel, *number, block)
-                .map(|()| Outcome::Accepted),
+            JobKind::VerifyBlock { channel, number, block } => {
+                crypto.verify_block(channel, *number, block).map(|()| Outcome::Accepted)
+            }
+            JobKind::Commit { channel, number, block } => {
+                ledger.commit(channel, *number, block).map(|()| Outcome::Accepted)
+            }
         };
         self.complete(outcome.unwrap_or_else(Outcome::from))
     }

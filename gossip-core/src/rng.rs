@@ -13,10 +13,7 @@ pub(crate) struct Rng(ChaCha8Rng);
 impl Rng {
     /// Forks the stream that `name` has under `seed`: streams do not shift each other.
     pub(crate) fn fork(seed: &[u8; 32], name: &str) -> Self {
-        let hash = Sha256::new()
-            .chain_update(seed)
-            .chain_update(name)
-            .finalize();
+        let hash = Sha256::new().chain_update(seed).chain_update(name).finalize();
         Self(ChaCha8Rng::from_seed(hash.into()))
     }
 
@@ -67,9 +64,6 @@ mod tests {
             assert!(items.len() == 2 && items[0] != items[1]);
             items.iter().for_each(|item| seen[*item] += 1);
         }
-        assert!(
-            seen.iter().all(|count| (300..500).contains(count)),
-            "{seen:?}"
-        );
+        assert!(seen.iter().all(|count| (300..500).contains(count)), "{seen:?}");
     }
 }

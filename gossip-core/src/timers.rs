@@ -13,10 +13,7 @@ pub(crate) struct Timers<K> {
 
 impl<K: Copy + Ord> Timers<K> {
     pub(crate) const fn new() -> Self {
-        Self {
-            due: BTreeSet::new(),
-            at: BTreeMap::new(),
-        }
+        Self { due: BTreeSet::new(), at: BTreeMap::new() }
     }
 
     /// Sets the timer, wherever it stood.
@@ -71,10 +68,7 @@ mod tests {
         timers.set(0, Instant::from_nanos(7));
         assert_eq!(timers.pop_due(Instant::from_nanos(4)), None);
         let now = Instant::from_nanos(7);
-        assert_eq!(
-            [(); 4].map(|()| timers.pop_due(now)),
-            [Some(1), Some(2), Some(0), None]
-        );
+        assert_eq!([(); 4].map(|()| timers.pop_due(now)), [Some(1), Some(2), Some(0), None]);
     }
 
     #[test]

@@ -27,11 +27,7 @@ struct Entry {
 
 impl Window {
     pub(super) const fn new(size: u64, ttl: Duration) -> Self {
-        Self {
-            size,
-            ttl,
-            blocks: BTreeMap::new(),
-        }
+        Self { size, ttl, blocks: BTreeMap::new() }
     }
 
     /// Says whether a block is new and recent enough (CH-42, CH-43).
@@ -49,13 +45,7 @@ impl Window {
         if !self.would_accept(number) {
             return false;
         }
-        self.blocks.insert(
-            number,
-            Entry {
-                stored_at: now,
-                frame: Some(frame),
-            },
-        );
+        self.blocks.insert(number, Entry { stored_at: now, frame: Some(frame) });
         let highest = self.highest().unwrap_or(number);
         while let Some(oldest) = self.blocks.first_entry() {
             if !is_past(*oldest.key(), highest, self.size) {
@@ -74,8 +64,7 @@ impl Window {
     /// Lets blocks go that were stored too long ago, and says when to look again.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
         let ttl = self.ttl;
-        self.blocks
-            .retain(|_, entry| now - entry.stored_at <= ttl * 2);
+        self.blocks.retain(|_, entry| now - entry.stored_at <= ttl * 2);
         for entry in self.blocks.values_mut() {
             if now - entry.stored_at > ttl {
                 entry.frame = None;
@@ -90,11 +79,7 @@ impl Window {
             Some(_) => entry.stored_at + self.ttl,
             None => entry.stored_at + self.ttl * 2,
         };
-        self.blocks
-            .values()
-            .map(due)
-            .min()
-            .map(|at| at + Duration::from_nanos(1))
+        self.blocks.values().map(due).min().map(|at| at + Duration::from_nanos(1))
     }
 
     fn highest(&self) -> Option<u64> {
@@ -124,24 +109,14 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     pub(super) const fn new(next: Option<u64>, blocks_max: usize, bytes_max: usize) -> Self {
-        Self {
-            next,
-            waiting: BTreeMap::new(),
-            bytes: 0,
-            committing: None,
-            blocks_max,
-            bytes_max,
-        }
+        Self { next, waiting: BTreeMap::new(), bytes: 0, committing: None, blocks_max, bytes_max }
     }
 
     /// Says whether the ledger still lacks a block that does not wait here yet.
     pub(super) fn lacks(&self, number: u64) -> bool {
         self.next.is_some_and(|next| number >= next)
             && !self.waiting.contains_key(&number)
-            && self
-                .committing
-                .as_ref()
-                .is_none_or(|(committing, _)| *committing != number)
+            && self.committing.as_ref().is_none_or(|(committing, _)| *committing != number)
     }
 
     /// Keeps a block until its turn comes. When full, a block that is nearer to its turn takes the

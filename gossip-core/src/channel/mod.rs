@@ -117,15 +117,9 @@ impl Channel {
             has_company: false,
             request_pause: REQUEST_PAUSE_MIN,
         };
-        cx.emit(Effect::SetTimer {
-            timer: Timer::Sweep,
-            at: cx.now + config.pull_interval * 5,
-        });
+        cx.emit(Effect::SetTimer { timer: Timer::Sweep, at: cx.now + config.pull_interval * 5 });
         let at = cx.now + REQUEST_PAUSE_MIN;
-        cx.emit(Effect::SetTimer {
-            timer: Timer::Request,
-            at,
-        });
+        cx.emit(Effect::SetTimer { timer: Timer::Request, at });
         if let Some(height) = height {
             channel.set_height(height, cx);
         }
@@ -141,12 +135,7 @@ impl Channel {
         }
         self.sequence = config.sequence;
         self.orgs = config.orgs.iter().map(|(org, _)| org.clone()).collect();
-        let Self {
-            infos,
-            orgs,
-            pki_id,
-            ..
-        } = self;
+        let Self { infos, orgs, pki_id, .. } = self;
         infos.retain(|author, _| {
             author == pki_id || cx.org(author).is_some_and(|org| orgs.contains(org))
         });
@@ -188,10 +177,7 @@ impl Channel {
         if has_newcomer {
             self.request_pause = REQUEST_PAUSE_MIN;
             let at = cx.now + REQUEST_PAUSE_MIN;
-            cx.emit(Effect::SetTimer {
-                timer: Timer::Request,
-                at,
-            });
+            cx.emit(Effect::SetTimer { timer: Timer::Request, at });
         }
         self.arm_publish(cx);
     }
@@ -208,10 +194,7 @@ impl Channel {
         };
         let jitter = self.request_pause * u32::try_from(cx.rng.below(256)).unwrap_or(0) / 2048;
         let at = cx.now + self.request_pause + jitter;
-        cx.emit(Effect::SetTimer {
-            timer: Timer::Request,
-            at,
-        });
+        cx.emit(Effect::SetTimer { timer: Timer::Request, at });
     }
 
     /// Handles all timers but [`Timer::Request`] and [`Timer::Sweep`], which need to know others.
@@ -224,10 +207,7 @@ impl Channel {
             }
             Timer::Expiry => {
                 if let Some(at) = self.window.expire(cx.now) {
-                    cx.emit(Effect::SetTimer {
-                        timer: Timer::Expiry,
-                        at,
-                    });
+                    cx.emit(Effect::SetTimer { timer: Timer::Expiry, at });
                 }
             }
             Timer::Publish => {
@@ -243,10 +223,7 @@ impl Channel {
     pub(crate) fn sweep(&mut self, knows: impl Fn(&PkiId) -> bool, cx: &mut Cx<'_>) {
         self.infos.retain(|author, _| knows(author));
         let at = cx.now + cx.config.pull_interval * 5;
-        cx.emit(Effect::SetTimer {
-            timer: Timer::Sweep,
-            at,
-        });
+        cx.emit(Effect::SetTimer { timer: Timer::Sweep, at });
     }
 
     /// Forgets what a peer said whose identity is gone.
@@ -257,16 +234,9 @@ impl Channel {
     // Our own StateInfo.
 
     fn arm_publish(&self, cx: &mut Cx<'_>) {
-        let due = if self.has_company {
-            self.own.due(cx.now)
-        } else {
-            None
-        };
+        let due = if self.has_company { self.own.due(cx.now) } else { None };
         if let Some(at) = due {
-            cx.emit(Effect::SetTimer {
-                timer: Timer::Publish,
-                at,
-            });
+            cx.emit(Effect::SetTimer { timer: Timer::Publish, at });
         }
     }
 
@@ -289,11 +259,7 @@ impl Channel {
             return self.arm_publish(cx);
         };
         self.own.signed();
-        let envelope = Envelope {
-            payload,
-            signature,
-            secret_envelope: None,
-        };
+        let envelope = Envelope { payload, signature, secret_envelope: None };
         if let Ok(info) = StateInfo::parse_nested(envelope, usize::MAX) {
             let info = Arc::new(info);
             self.infos.insert(self.pki_id, Arc::clone(&info));
@@ -327,12 +293,7 @@ impl Channel {
         if info.pki_id != self.pki_id {
             let (pki_id, height, left) = (info.pki_id, info.height, info.left);
             let channel = self.id.clone();
-            cx.emit(Effect::Notify(Notice::ChannelPeer {
-                channel,
-                pki_id,
-                height,
-                left,
-            }));
+            cx.emit(Effect::Notify(Notice::ChannelPeer { channel, pki_id, height, left }));
         }
         Some(info)
     }
@@ -395,23 +356,12 @@ impl Channel {
             Committed::Rejected(reason) => {
                 self.backlog.rejected();
                 self.window.remove(number);
-                cx.emit(Effect::Notify(Notice::CommitFailed {
-                    channel,
-                    number,
-                    reason,
-                }));
+                cx.emit(Effect::Notify(Notice::CommitFailed { channel, number, reason }));
             }
             Committed::Failed(reason) => {
-                cx.emit(Effect::Notify(Notice::CommitFailed {
-                    channel,
-                    number,
-                    reason,
-                }));
+                cx.emit(Effect::Notify(Notice::CommitFailed { channel, number, reason }));
                 let at = cx.now + COMMIT_PAUSE;
-                cx.emit(Effect::SetTimer {
-                    timer: Timer::Commit,
-                    at,
-                });
+                cx.emit(Effect::SetTimer { timer: Timer::Commit, at });
             }
         }
     }
@@ -420,10 +370,7 @@ impl Channel {
         if self.window.insert(number, frame, cx.now)
             && let Some(at) = self.window.next_expiry()
         {
-            cx.emit(Effect::SetTimer {
-                timer: Timer::Expiry,
-                at,
-            });
+            cx.emit(Effect::SetTimer { timer: Timer::Expiry, at });
         }
     }
 

@@ -21,22 +21,9 @@ pub(super) struct Own {
 impl Own {
     /// Starts with height 1, which nobody is told before something changes (CH-21).
     pub(super) const fn new(wall: UnixTime) -> Self {
-        let stamp = Stamp {
-            incarnation: wall.as_nanos(),
-            sequence: wall.as_nanos(),
-        };
-        let info = NewStateInfo {
-            stamp,
-            height: 1,
-            left: false,
-            chaincodes: Vec::new(),
-        };
-        Self {
-            info,
-            dirty: false,
-            signing: false,
-            next: Instant::ZERO,
-        }
+        let stamp = Stamp { incarnation: wall.as_nanos(), sequence: wall.as_nanos() };
+        let info = NewStateInfo { stamp, height: 1, left: false, chaincodes: Vec::new() };
+        Self { info, dirty: false, signing: false, next: Instant::ZERO }
     }
 
     pub(super) const fn height(&self) -> u64 {

@@ -100,16 +100,9 @@ impl Comm {
                 self.fail_handshake(conn, Fault::JobFailed, cx);
             });
         };
-        let envelope = Envelope {
-            payload,
-            signature,
-            secret_envelope: None,
-        };
-        self.own
-            .insert(key, OwnConn::Ready(envelope.encode_to_vec().into()));
-        waiting
-            .into_iter()
-            .for_each(|conn| self.introduce(conn, cx));
+        let envelope = Envelope { payload, signature, secret_envelope: None };
+        self.own.insert(key, OwnConn::Ready(envelope.encode_to_vec().into()));
+        waiting.into_iter().for_each(|conn| self.introduce(conn, cx));
     }
 
     fn introducing(&self, key: OwnConnKey) -> Vec<ConnId> {
@@ -182,17 +175,9 @@ impl Comm {
         let Some(claim) = self.claim(conn) else {
             return;
         };
-        let (identity, message, secret) = (
-            claim.identity.clone(),
-            claim.message.clone(),
-            claim.secret.clone(),
-        );
-        cx.emit(Effect::Verify {
-            conn,
-            identity,
-            message,
-            secret,
-        });
+        let (identity, message, secret) =
+            (claim.identity.clone(), claim.message.clone(), claim.secret.clone());
+        cx.emit(Effect::Verify { conn, identity, message, secret });
     }
 
     /// Takes the verdict on the signature of the remote's connection message.
@@ -273,27 +258,14 @@ impl Comm {
         let Some(state) = self.conns.get_mut(&conn) else {
             return;
         };
-        let Claim {
-            pki_id,
-            message: auth,
-            ..
-        } = claim;
-        state.stage = Stage::Open {
-            pki_id,
-            since: cx.now,
-            auth,
-        };
+        let Claim { pki_id, message: auth, .. } = claim;
+        state.stage = Stage::Open { pki_id, since: cx.now, auth };
         let inbound = state.is_inbound();
         self.open += 1;
         cx.stats.connections_opened += 1;
-        cx.emit(Effect::Opened {
-            conn,
-            pki_id,
-            inbound,
-        });
+        cx.emit(Effect::Opened { conn, pki_id, inbound });
         self.link(conn, pki_id, cx);
-        held.into_iter()
-            .for_each(|frame| cx.emit(Effect::Deliver { conn, frame }));
+        held.into_iter().for_each(|frame| cx.emit(Effect::Deliver { conn, frame }));
     }
 
     /// Ends a connection on which nobody was authenticated.
@@ -306,19 +278,12 @@ impl Comm {
         };
         let (remote, dial) = (state.remote.clone(), state.dial.clone());
         cx.stats.count(fault);
-        cx.emit(Effect::HandshakeFailed {
-            conn,
-            remote,
-            fault,
-        });
+        cx.emit(Effect::HandshakeFailed { conn, remote, fault });
         self.close(conn, CloseReason::AuthenticationFailed, cx);
         match dial {
             Some(Dial::Stream { peer, .. }) => self.unreachable(peer, None, cx),
             Some(Dial::Contact { contact, .. }) => {
-                cx.emit(Effect::ContactDone {
-                    contact,
-                    found: None,
-                });
+                cx.emit(Effect::ContactDone { contact, found: None });
             }
             Some(Dial::Ping { .. }) | None => {}
         }
@@ -345,28 +310,14 @@ fn parse(frame: Bytes, identity_bytes_max: usize) -> Result<(Claim, Bytes), Faul
     let Some(Content::Conn(conn)) = wire::open(&envelope)?.content else {
         return Err(Fault::NoHandshake);
     };
-    let ConnEstablish {
-        pki_id,
-        identity,
-        tls_cert_hash,
-        probe,
-    } = conn;
+    let ConnEstablish { pki_id, identity, tls_cert_hash, probe } = conn;
     if identity.is_empty() || identity.len() > identity_bytes_max {
         return Err(Fault::BadIdentity);
     }
     let pki_id = PkiId::from_wire(&pki_id).ok_or(Fault::Malformed)?;
     let (message, secret) = wire::claims(&envelope)?;
     let identity = Identity::new(identity);
-    Ok((
-        Claim {
-            pki_id,
-            identity,
-            probe,
-            message,
-            secret,
-        },
-        tls_cert_hash,
-    ))
+    Ok((Claim { pki_id, identity, probe, message, secret }, tls_cert_hash))
 }
 
 /// Checks what needs no cryptography: the TLS certificate (C-12) and the probe flag (C-8).

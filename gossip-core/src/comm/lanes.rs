@@ -39,10 +39,7 @@ impl Frame {
     }
 
     pub(crate) const fn about(topic: Topic, bytes: Bytes) -> Self {
-        Self {
-            bytes,
-            topic: Some(topic),
-        }
+        Self { bytes, topic: Some(topic) }
     }
 }
 
@@ -110,11 +107,7 @@ impl Lanes {
             self.gossip.pop();
             displaced += 1;
         }
-        if displaced == 0 {
-            Pushed::Queued
-        } else {
-            Pushed::Displaced(displaced)
-        }
+        if displaced == 0 { Pushed::Queued } else { Pushed::Displaced(displaced) }
     }
 
     /// Takes the next frame: control first, then replies and gossip in turn.
@@ -132,9 +125,7 @@ impl Lanes {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        [&self.control, &self.reply, &self.gossip]
-            .iter()
-            .all(|queue| queue.frames.is_empty())
+        [&self.control, &self.reply, &self.gossip].iter().all(|queue| queue.frames.is_empty())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -176,10 +167,7 @@ impl Queue {
         let Some(topic) = frame.topic else {
             return false;
         };
-        let older = self
-            .frames
-            .iter_mut()
-            .find(|older| older.topic == Some(topic));
+        let older = self.frames.iter_mut().find(|older| older.topic == Some(topic));
         let Some(older) = older else { return false };
         self.bytes = self.bytes - older.bytes.len() + frame.bytes.len();
         older.bytes = frame.bytes.clone();

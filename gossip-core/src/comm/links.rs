@@ -131,11 +131,7 @@ impl Comm {
         while let Some(state) = self.conns.get(&conn) {
             let has_credit = state.in_flight.len() < limits.frames_in_flight_max
                 && state.bytes_in_flight < limits.bytes_in_flight_max;
-            let next = if has_credit {
-                self.links.get_mut(&peer)
-            } else {
-                None
-            };
+            let next = if has_credit { self.links.get_mut(&peer) } else { None };
             let Some(frame) = next.and_then(|link| link.lanes.pop()) else {
                 break;
             };
@@ -153,10 +149,7 @@ impl Comm {
         let Some(endpoint) = link.endpoint.clone() else {
             return;
         };
-        let dial = Dial::Stream {
-            peer,
-            endpoint: endpoint.clone(),
-        };
+        let dial = Dial::Stream { peer, endpoint: endpoint.clone() };
         cx.stats.dials += 1;
         let id = self.dial(dial, endpoint, DialPurpose::Stream, cx);
         if let Some(link) = self.links.get_mut(&peer) {
@@ -215,10 +208,7 @@ impl Comm {
         let (keep, lose) = if new_wins { (conn, old) } else { (old, conn) };
         link.active = Some(keep);
         let superfluous = if is_crossing {
-            cx.emit(Effect::SetTimer {
-                timer: Timer::Linger(lose),
-                at: cx.now + LINGER,
-            });
+            cx.emit(Effect::SetTimer { timer: Timer::Linger(lose), at: cx.now + LINGER });
             link.spare.replace(lose)
         } else {
             Some(lose)
@@ -245,11 +235,7 @@ impl Comm {
         let Some(peer) = self.conns.get(&conn).and_then(Conn::peer) else {
             return;
         };
-        if self
-            .links
-            .get(&peer)
-            .is_some_and(|link| link.spare == Some(conn))
-        {
+        if self.links.get(&peer).is_some_and(|link| link.spare == Some(conn)) {
             self.close(conn, CloseReason::Replaced, cx);
         }
     }
@@ -307,17 +293,11 @@ impl Comm {
 
     /// Says whether there is a connection that a frame for this peer could go out on at once.
     pub(crate) fn is_connected(&self, peer: &PkiId) -> bool {
-        self.links
-            .get(peer)
-            .is_some_and(|link| link.active.is_some())
+        self.links.get(peer).is_some_and(|link| link.active.is_some())
     }
 
     fn drop_if_idle(&mut self, peer: PkiId, cx: &mut Cx<'_>) {
-        if self
-            .links
-            .get(&peer)
-            .is_some_and(|link| link.is_idle(cx.now))
-        {
+        if self.links.get(&peer).is_some_and(|link| link.is_idle(cx.now)) {
             self.links.remove(&peer);
         }
     }
@@ -334,7 +314,5 @@ const LINGER: Duration = Duration::from_secs(5);
 /// A peer that cannot be reached rests for 200 ms, then twice as long each time.
 fn backoff(failures: u32, max: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    Duration::from_millis(200)
-        .saturating_mul(1 << doublings)
-        .min(max)
+    Duration::from_millis(200).saturating_mul(1 << doublings).min(max)
 }

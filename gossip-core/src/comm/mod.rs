@@ -150,14 +150,8 @@ struct Conn {
 #[derive(Debug)]
 enum Stage {
     Handshake(Handshake),
-    Open {
-        pki_id: PkiId,
-        since: Instant,
-        auth: Signed,
-    },
-    Closing {
-        peer: Option<(PkiId, CloseReason)>,
-    },
+    Open { pki_id: PkiId, since: Instant, auth: Signed },
+    Closing { peer: Option<(PkiId, CloseReason)> },
 }
 
 /// How far a connection is.
@@ -201,11 +195,7 @@ impl Comm {
         let is_unknown_dial = known_dial.as_ref().is_some_and(Option::is_none);
         let is_full = dial.is_none() && self.conns.len() >= cx.config.limits.connections_max;
         if self.stopped || is_unknown_dial || is_full {
-            let reason = if is_full {
-                CloseReason::Overflow
-            } else {
-                CloseReason::Stopping
-            };
+            let reason = if is_full { CloseReason::Overflow } else { CloseReason::Stopping };
             return cx.emit(Effect::Close { conn, reason });
         }
         let dial = known_dial.flatten();
@@ -223,10 +213,7 @@ impl Comm {
             return self.fail_handshake(conn, Fault::NoTlsCertificate, cx);
         }
         let timer = Timer::Handshake(conn);
-        cx.emit(Effect::SetTimer {
-            timer,
-            at: cx.now + cx.config.conn_timeout,
-        });
+        cx.emit(Effect::SetTimer { timer, at: cx.now + cx.config.conn_timeout });
         self.introduce(conn, cx);
     }
 
@@ -244,25 +231,16 @@ impl Comm {
             }
             Some(Dial::Contact { contact, endpoint }) => {
                 cx.emit(Effect::DialFailed { endpoint, error });
-                cx.emit(Effect::ContactDone {
-                    contact,
-                    found: None,
-                });
+                cx.emit(Effect::ContactDone { contact, found: None });
             }
-            Some(Dial::Ping { pki_id }) => cx.emit(Effect::PingDone {
-                pki_id,
-                alive: false,
-            }),
+            Some(Dial::Ping { pki_id }) => cx.emit(Effect::PingDone { pki_id, alive: false }),
             None => {}
         }
     }
 
     pub(crate) fn on_pinged(&mut self, dial: DialId, cx: &mut Cx<'_>) {
         if let Some(Dial::Ping { pki_id }) = self.dials.get(&dial) {
-            cx.emit(Effect::PingDone {
-                pki_id: *pki_id,
-                alive: true,
-            });
+            cx.emit(Effect::PingDone { pki_id: *pki_id, alive: true });
             self.dials.remove(&dial);
         }
     }
@@ -280,21 +258,13 @@ impl Comm {
             Stage::Open { pki_id, .. } => {
                 self.conns.remove(&conn);
                 self.open -= 1;
-                cx.emit(Effect::Closed {
-                    conn,
-                    pki_id,
-                    reason: None,
-                });
+                cx.emit(Effect::Closed { conn, pki_id, reason: None });
                 self.on_link_lost(pki_id, conn, write_failed, cx);
             }
             Stage::Closing { peer } => {
                 self.conns.remove(&conn);
                 if let Some((pki_id, reason)) = peer {
-                    cx.emit(Effect::Closed {
-                        conn,
-                        pki_id,
-                        reason: Some(reason),
-                    });
+                    cx.emit(Effect::Closed { conn, pki_id, reason: Some(reason) });
                 }
             }
         }
@@ -309,10 +279,7 @@ impl Comm {
 
     /// Finds out who is at an endpoint, without keeping the connection (C-6).
     pub(crate) fn contact(&mut self, contact: u32, endpoint: Endpoint, cx: &mut Cx<'_>) {
-        let dial = Dial::Contact {
-            contact,
-            endpoint: endpoint.clone(),
-        };
+        let dial = Dial::Contact { contact, endpoint: endpoint.clone() };
         self.dial(dial, endpoint, DialPurpose::Handshake, cx);
     }
 
@@ -369,11 +336,7 @@ impl Comm {
         self.next_dial += 1;
         if !self.stopped {
             self.dials.insert(id, dial);
-            cx.emit(Effect::Dial {
-                dial: id,
-                endpoint,
-                purpose,
-            });
+            cx.emit(Effect::Dial { dial: id, endpoint, purpose });
         }
         id
     }
@@ -387,9 +350,7 @@ impl Comm {
         if matches!(state.stage, Stage::Closing { .. }) {
             return;
         }
-        state.stage = Stage::Closing {
-            peer: peer.map(|pki_id| (pki_id, reason)),
-        };
+        state.stage = Stage::Closing { peer: peer.map(|pki_id| (pki_id, reason)) };
         cx.emit(Effect::CancelTimer(Timer::Handshake(conn)));
         cx.emit(Effect::CancelTimer(Timer::Linger(conn)));
         cx.emit(Effect::Close { conn, reason });
@@ -409,12 +370,7 @@ impl Comm {
 /// Unpacks the part of the driver's events that is about connections.
 pub(crate) fn route(comm: &mut Comm, event: Event, cx: &mut Cx<'_>) {
     match event {
-        Event::Connected {
-            conn,
-            dial,
-            remote,
-            tls,
-        } => {
+        Event::Connected { conn, dial, remote, tls } => {
             comm.on_connected(conn, dial, remote, tls, cx);
         }
         Event::DialFailed { dial, error } => comm.on_dial_failed(dial, error, cx),

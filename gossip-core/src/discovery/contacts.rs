@@ -39,22 +39,15 @@ enum Phase {
     /// Finding out who is there.
     Identify,
     /// Asking it, with the same request each time (D11.a).
-    Ask {
-        to: PkiId,
-        nonce: u64,
-        request: Option<Bytes>,
-    },
+    Ask { to: PkiId, nonce: u64, request: Option<Bytes> },
 }
 
 impl Contacts {
     /// Drops the contact whose request had this nonce, and returns its number.
     fn answered(&mut self, nonce: u64) -> Option<u32> {
         let is_answered = |contact: &Contact| matches!(contact.phase, Phase::Ask { nonce: asked, .. } if asked == nonce);
-        let id = self
-            .entries
-            .iter()
-            .find(|(_, contact)| is_answered(contact))
-            .map(|(id, _)| *id)?;
+        let id =
+            self.entries.iter().find(|(_, contact)| is_answered(contact)).map(|(id, _)| *id)?;
         self.entries.remove(&id);
         Some(id)
     }
@@ -77,16 +70,8 @@ impl Discovery {
         }
         let id = self.contacts.next;
         self.contacts.next = id.wrapping_add(1);
-        cx.emit(Effect::Handshake {
-            contact: id,
-            endpoint: endpoint.clone(),
-        });
-        let contact = Contact {
-            endpoint,
-            claimed,
-            failures: 0,
-            phase: Phase::Identify,
-        };
+        cx.emit(Effect::Handshake { contact: id, endpoint: endpoint.clone() });
+        let contact = Contact { endpoint, claimed, failures: 0, phase: Phase::Identify };
         self.contacts.entries.insert(id, contact);
     }
 
@@ -107,11 +92,7 @@ impl Discovery {
             }
             Some((to, _)) => {
                 contact.failures = 0;
-                contact.phase = Phase::Ask {
-                    to,
-                    nonce: cx.rng.next_u64(),
-                    request: None,
-                };
+                contact.phase = Phase::Ask { to, nonce: cx.rng.next_u64(), request: None };
                 self.ask(id, cx);
             }
             None => self.on_attempt_failed(id, cx),
@@ -133,10 +114,7 @@ impl Discovery {
         match contact.phase {
             Phase::Identify => {
                 let endpoint = contact.endpoint.clone();
-                cx.emit(Effect::Handshake {
-                    contact: id,
-                    endpoint,
-                });
+                cx.emit(Effect::Handshake { contact: id, endpoint });
             }
             Phase::Ask { .. } => {
                 if self.fail(id, cx).is_some() {
@@ -149,25 +127,14 @@ impl Discovery {
     /// Sends a contact's request, as soon as there is one, and waits for the response.
     fn ask(&mut self, id: u32, cx: &mut Cx<'_>) {
         let at = cx.now + RESPONSE_TIMEOUT;
-        cx.emit(Effect::SetTimer {
-            timer: Timer::Contact(id),
-            at,
-        });
+        cx.emit(Effect::SetTimer { timer: Timer::Contact(id), at });
         let Some(contact) = self.contacts.entries.get(&id) else {
             return;
         };
         match &contact.phase {
-            Phase::Ask {
-                to,
-                request: Some(request),
-                ..
-            } => {
+            Phase::Ask { to, request: Some(request), .. } => {
                 let (endpoint, frame) = (Some(contact.endpoint.clone()), request.clone());
-                cx.emit(Effect::Send {
-                    to: *to,
-                    endpoint,
-                    frame,
-                });
+                cx.emit(Effect::Send { to: *to, endpoint, frame });
             }
             Phase::Ask { .. } | Phase::Identify => self.send_with_alive(Waiting::Contact(id), cx),
         }
@@ -178,30 +145,18 @@ impl Discovery {
         let Some(contact) = self.contacts.entries.get_mut(&id) else {
             return;
         };
-        let Phase::Ask {
-            to,
-            nonce,
-            request: ref mut made,
-        } = contact.phase
-        else {
+        let Phase::Ask { to, nonce, request: ref mut made } = contact.phase else {
             return;
         };
         let frame = request(&to, own, nonce, cx);
         *made = Some(frame.clone());
-        cx.emit(Effect::Send {
-            to,
-            endpoint: Some(contact.endpoint.clone()),
-            frame,
-        });
+        cx.emit(Effect::Send { to, endpoint: Some(contact.endpoint.clone()), frame });
     }
 
     fn on_attempt_failed(&mut self, id: u32, cx: &mut Cx<'_>) {
         if let Some(failures) = self.fail(id, cx) {
             let pause = pause(failures, cx.config, cx.rng);
-            cx.emit(Effect::SetTimer {
-                timer: Timer::Contact(id),
-                at: cx.now + pause,
-            });
+            cx.emit(Effect::SetTimer { timer: Timer::Contact(id), at: cx.now + pause });
         }
     }
 

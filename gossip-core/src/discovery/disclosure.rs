@@ -20,11 +20,7 @@ struct Audience<'a> {
 impl<'a> Audience<'a> {
     fn of(pki_id: &PkiId, has_external_endpoint: bool, cx: &Cx<'a>) -> Self {
         let (org, own_org) = (cx.identities.org(pki_id), &cx.config.org);
-        Self {
-            org,
-            own_org,
-            has_external_endpoint,
-        }
+        Self { org, own_org, has_external_endpoint }
     }
 
     /// Says whether it may learn of a peer of an organisation (D-28 to D-31).
@@ -52,12 +48,7 @@ impl<'a> Audience<'a> {
 impl Discovery {
     /// Sends a response, or ends the connection if not even we may be disclosed (D13.c).
     pub(super) fn respond(&self, response: &Response, own: &Alive, cx: &mut Cx<'_>) {
-        let Response {
-            to,
-            ref endpoint,
-            has_external_endpoint,
-            nonce,
-        } = *response;
+        let Response { to, ref endpoint, has_external_endpoint, nonce } = *response;
         if !self.may_know_us(&to, has_external_endpoint, cx) {
             let reason = CloseReason::NotDisclosed;
             return cx.emit(Effect::Disconnect { pki_id: to, reason });
@@ -69,11 +60,7 @@ impl Discovery {
         let dead = disclosed(self.peers.dead(), audience, &mut room, cx);
         alive.push(audience.view(own));
         let frame = wire::membership_response(alive, dead, nonce);
-        cx.emit(Effect::Send {
-            to,
-            endpoint: endpoint.clone(),
-            frame,
-        });
+        cx.emit(Effect::Send { to, endpoint: endpoint.clone(), frame });
     }
 
     /// Says whether our own alive message may be disclosed.

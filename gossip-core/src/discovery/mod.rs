@@ -1,6 +1,7 @@
 //! Network membership: which peers exist and which are alive (docs/protocol/30-discovery.md).
 
 mod contacts;
+mod decline;
 mod disclosure;
 mod own;
 mod pace;
@@ -24,8 +25,9 @@ use crate::{
 pub(crate) use self::{contacts::Claimed, peers::Peer};
 use self::{
     contacts::Contacts,
+    decline::memory,
     own::{Own, Response, Waiting},
-    pace::{HeartbeatPace, Rota, SyncPace, jitter},
+    pace::{HeartbeatPace, Rota, SyncPace},
     peers::{Change, Peers},
     probes::Probes,
 };
@@ -173,11 +175,7 @@ impl Discovery {
 
     /// Says whether an element of a response would change anything, if its signature holds.
     pub(crate) fn would_accept_element(&self, alive: &Alive, dead: bool) -> bool {
-        let is_news = if dead {
-            !self.knows(&alive.pki_id)
-        } else {
-            self.peers.is_news(alive)
-        };
+        let is_news = if dead { !self.knows(&alive.pki_id) } else { self.peers.is_news(alive) };
         is_news && self.would_accept_pushed(alive)
     }
 
@@ -198,23 +196,13 @@ impl Discovery {
     pub(crate) fn on_own_alive(&mut self, alive: &Alive, cx: &mut Cx<'_>) {
         let (external, internal) = (&alive.endpoint, &alive.internal_endpoint);
         let is_elsewhere = external.as_ref() != self.own.external_endpoint()
-            || internal
-                .as_ref()
-                .is_some_and(|endpoint| endpoint != self.own.endpoint());
-        while self
-            .impostors
-            .front()
-            .is_some_and(|(at, ..)| cx.now - *at > IMPOSTOR_MEMORY)
-        {
+            || internal.as_ref().is_some_and(|endpoint| endpoint != self.own.endpoint());
+        while self.impostors.front().is_some_and(|(at, ..)| cx.now - *at > IMPOSTOR_MEMORY) {
             self.impostors.pop_front();
         }
-        let is_noticed = self
-            .impostors
-            .iter()
-            .any(|(_, x, i)| x == external && i == internal);
+        let is_noticed = self.impostors.iter().any(|(_, x, i)| x == external && i == internal);
         if is_elsewhere && !is_noticed && self.impostors.len() < IMPOSTORS_MAX {
-            self.impostors
-                .push_back((cx.now, external.clone(), internal.clone()));
+            self.impostors.push_back((cx.now, external.clone(), internal.clone()));
             let endpoint = alive.preferred_endpoint().cloned();
             cx.emit(Effect::Notify(Notice::OwnIdentityElsewhere { endpoint }));
         }
@@ -264,10 +252,7 @@ impl Discovery {
             self.send_with_alive(Waiting::Response(response), cx);
         } else {
             let reason = CloseReason::NotDisclosed;
-            cx.emit(Effect::Disconnect {
-                pki_id: response.to,
-                reason,
-            });
+            cx.emit(Effect::Disconnect { pki_id: response.to, reason });
         }
     }
 
@@ -317,30 +302,6 @@ impl Discovery {
         self.own.on_secret_signed(payload, signature, cx);
     }
 
-    /// Takes the answer to [`Effect::Ping`]: a dead peer that is there is asked (D-42).
-    pub(crate) fn on_ping(&mut self, pki_id: PkiId, alive: bool, cx: &mut Cx<'_>) {
-        if !self.probes.end(&pki_id) {
-            return;
-        }
-        if self.peers.get(&pki_id).is_some_and(|peer| !peer.is_alive()) {
-            self.schedule_next_probe(pki_id, cx);
-            if alive {
-                self.send_with_alive(Waiting::Request { to: pki_id }, cx);
-            }
-        }
-        self.probe(cx);
-    }
-
-    /// Takes a peer for dead that could not be reached, if it was alive (D-21).
-    pub(crate) fn on_presumed_dead(&mut self, pki_id: &PkiId, cx: &mut Cx<'_>) {
-        self.bury(*pki_id, cx);
-    }
-
-    /// Forgets a peer whose identity holds no longer, alive or dead (D-22).
-    pub(crate) fn on_identity_removed(&mut self, pki_id: &PkiId, cx: &mut Cx<'_>) {
-        self.forget(*pki_id, cx);
-    }
-
     /// Does what is due.
     pub(crate) fn on_timer(&mut self, timer: Timer, cx: &mut Cx<'_>) {
         if self.is_stopped {
@@ -385,9 +346,7 @@ impl Discovery {
         if pki_id == self.own.pki_id() {
             return self.own.external_endpoint().is_some();
         }
-        self.peers
-            .get(pki_id)
-            .is_some_and(|peer| peer.endpoint.is_some())
+        self.peers.get(pki_id).is_some_and(|peer| peer.endpoint.is_some())
     }
 
     /// Returns what is dialled to reach a peer, or us (D-46).
@@ -395,10 +354,7 @@ impl Discovery {
         if pki_id == self.own.pki_id() {
             return Some(self.own.endpoint().clone());
         }
-        self.peers
-            .get(pki_id)
-            .and_then(Peer::preferred_endpoint)
-            .cloned()
+        self.peers.get(pki_id).and_then(Peer::preferred_endpoint).cloned()
     }
 
     /// Takes a message that came in a request or a response: it counts as a proof of life, but not
@@ -417,47 +373,21 @@ impl Discovery {
             Change::Learned | Change::Resurrected => {
                 self.probes.cancel(&alive.pki_id);
                 self.arm_reconnect(cx);
-                cx.emit(Effect::MemberAlive {
-                    pki_id: alive.pki_id,
-                });
+                cx.emit(Effect::MemberAlive { pki_id: alive.pki_id });
                 self.hurry(cx);
             }
             Change::Refreshed | Change::Stale => {}
         }
     }
 
-    /// Makes room for one more peer, if need be at the expense of the dead one that was silent
-    /// longest; `false` if all others are alive or must not be forgotten.
-    fn make_room(&mut self, cx: &mut Cx<'_>) -> bool {
-        if self.peers.len() < cx.config.limits.members_max {
-            return true;
-        }
-        let silent = self
-            .peers
-            .dead()
-            .filter(|(_, peer)| !self.is_exempt(peer, cx.config));
-        let Some((&oldest, _)) = silent.min_by_key(|(_, peer)| peer.last_seen) else {
-            cx.stats.count(Fault::Overflow);
-            return false;
-        };
-        self.forget(oldest, cx);
-        true
-    }
-
     /// Lets others know soon about us and us about others, now that there is somebody new.
     fn hurry(&mut self, cx: &mut Cx<'_>) {
         let alive = self.peers.alive_len();
         if let Some(at) = self.heartbeats.on_learned(alive, cx.now) {
-            cx.emit(Effect::SetTimer {
-                timer: Timer::Heartbeat,
-                at,
-            });
+            cx.emit(Effect::SetTimer { timer: Timer::Heartbeat, at });
         }
         if let Some(at) = self.syncs.on_learned(alive, cx.now) {
-            cx.emit(Effect::SetTimer {
-                timer: Timer::Sync,
-                at,
-            });
+            cx.emit(Effect::SetTimer { timer: Timer::Sync, at });
         }
     }
 
@@ -476,11 +406,7 @@ impl Discovery {
                 if let Some(peer) = self.peers.get(&to) {
                     let endpoint = peer.preferred_endpoint().cloned();
                     let frame = disclosure::request(&to, own, 0, cx);
-                    cx.emit(Effect::Send {
-                        to,
-                        endpoint,
-                        frame,
-                    });
+                    cx.emit(Effect::Send { to, endpoint, frame });
                 }
             }
             Waiting::Response(response) => self.respond(&response, own, cx),
@@ -498,130 +424,19 @@ impl Discovery {
     /// Asks some of the living for their members (§12); nobody if nobody is alive (D-2).
     fn sync(&mut self, cx: &mut Cx<'_>) {
         self.arm_sync(cx);
-        for to in self
-            .rota
-            .choose(&self.peers, cx.config.pull_peer_num, cx.rng)
-        {
+        for to in self.rota.choose(&self.peers, cx.config.pull_peer_num, cx.rng) {
             self.send_with_alive(Waiting::Request { to }, cx);
         }
     }
 
-    fn check_silence(&mut self, cx: &mut Cx<'_>) {
-        for pki_id in self
-            .peers
-            .silent(cx.config.alive_expiration_timeout, cx.now)
-        {
-            self.bury(pki_id, cx);
-        }
-        self.arm_periodic(Timer::AliveCheck, cx);
-    }
-
-    fn bury(&mut self, pki_id: PkiId, cx: &mut Cx<'_>) {
-        if !self.peers.bury(&pki_id) {
-            return;
-        }
-        // If it takes us for dead as well, it believes only what it has not seen yet.
-        self.own.retire();
-        cx.emit(Effect::MemberDead { pki_id });
-        cx.emit(Effect::Disconnect {
-            pki_id,
-            reason: CloseReason::PeerDead,
-        });
-        self.probes.schedule(pki_id, cx.now);
-        self.probe(cx);
-    }
-
-    /// Forgets the dead that were silent for long (§16).
-    ///
-    /// Counted from the last proof of life by any way, not from the last pushed one: a peer that
-    /// is alive by membership exchange alone is not purged, and one known by responses alone does
-    /// not stay for ever (D16.c).
-    fn expire(&mut self, cx: &mut Cx<'_>) {
-        let memory = memory(cx.config);
-        let is_over =
-            |peer: &Peer| cx.now - peer.last_seen > memory && !self.is_exempt(peer, cx.config);
-        let over: SmallVec<[PkiId; 8]> = self
-            .peers
-            .dead()
-            .filter(|(_, peer)| is_over(peer))
-            .map(|(id, _)| *id)
-            .collect();
-        for pki_id in over {
-            self.forget(pki_id, cx);
-        }
-        self.peers.sweep_forgotten(cx.now);
-        self.arm_periodic(Timer::Expiry, cx);
-    }
-
-    fn forget(&mut self, pki_id: PkiId, cx: &mut Cx<'_>) {
-        if self.peers.forget(&pki_id, cx.now + memory(cx.config)) {
-            self.probes.cancel(&pki_id);
-            self.arm_reconnect(cx);
-            cx.emit(Effect::MemberForgotten { pki_id });
-        }
-    }
-
-    /// Says whether a peer is a bootstrap or anchor peer (D-44).
-    fn is_exempt(&self, peer: &Peer, config: &Config) -> bool {
-        let is_at = |endpoint: &Endpoint| {
-            let is_it = |own: Option<&Endpoint>| own.is_some_and(|own| is_same(own, endpoint));
-            is_it(peer.endpoint.as_ref()) || is_it(peer.internal_endpoint.as_ref())
-        };
-        config
-            .bootstrap
-            .iter()
-            .chain(self.anchors.values().flatten())
-            .any(is_at)
-    }
-
-    /// Probes the dead peers whose time has come.
-    fn probe(&mut self, cx: &mut Cx<'_>) {
-        while let Some(pki_id) = self.probes.pop_due(cx.now) {
-            let Some(peer) = self.peers.get(&pki_id) else {
-                continue;
-            };
-            match peer.preferred_endpoint().cloned() {
-                Some(endpoint) => {
-                    self.probes.begin(pki_id);
-                    cx.emit(Effect::Ping { pki_id, endpoint });
-                }
-                None => self.schedule_next_probe(pki_id, cx),
-            }
-        }
-        self.arm_reconnect(cx);
-    }
-
-    fn schedule_next_probe(&mut self, pki_id: PkiId, cx: &mut Cx<'_>) {
-        let pause = jitter(cx.config.reconnect_interval, cx.rng);
-        self.probes.schedule(pki_id, cx.now + pause);
-    }
-
-    fn arm_reconnect(&self, cx: &mut Cx<'_>) {
-        cx.emit(match self.probes.next() {
-            Some(at) => Effect::SetTimer {
-                timer: Timer::Reconnect,
-                at,
-            },
-            None => Effect::CancelTimer(Timer::Reconnect),
-        });
-    }
-
     fn arm_heartbeat(&mut self, cx: &mut Cx<'_>) {
-        let at = self
-            .heartbeats
-            .next(cx.config.alive_time_interval, cx.now, cx.rng);
-        cx.emit(Effect::SetTimer {
-            timer: Timer::Heartbeat,
-            at,
-        });
+        let at = self.heartbeats.next(cx.config.alive_time_interval, cx.now, cx.rng);
+        cx.emit(Effect::SetTimer { timer: Timer::Heartbeat, at });
     }
 
     fn arm_sync(&mut self, cx: &mut Cx<'_>) {
         let at = self.syncs.next(cx.config.pull_interval, cx.now, cx.rng);
-        cx.emit(Effect::SetTimer {
-            timer: Timer::Sync,
-            at,
-        });
+        cx.emit(Effect::SetTimer { timer: Timer::Sync, at });
     }
 
     /// Arms the silence check or the sweep: neither is seen outside, so that neither is varied.
@@ -630,29 +445,8 @@ impl Discovery {
             Timer::Expiry => memory(cx.config) / 100,
             _ => cx.config.alive_expiration_timeout / 10,
         };
-        cx.emit(Effect::SetTimer {
-            timer,
-            at: cx.now + interval.max(Config::INTERVAL_MIN),
-        });
+        cx.emit(Effect::SetTimer { timer, at: cx.now + interval.max(Config::INTERVAL_MIN) });
     }
-}
-
-/// How long a silent peer is remembered, and then that it was forgotten.
-fn memory(config: &Config) -> Duration {
-    config
-        .alive_expiration_timeout
-        .saturating_mul(config.msg_expiration_factor)
-}
-
-/// Says whether two endpoints are the same but for the brackets around an IPv6 address (D16.d).
-fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
-    let bare = |char: &char| !matches!(char, '[' | ']');
-    one == other
-        || one
-            .as_str()
-            .chars()
-            .filter(bare)
-            .eq(other.as_str().chars().filter(bare))
 }
 
 /// How many endpoints with our identity are noticed in [`IMPOSTOR_MEMORY`]: anybody can name any.

@@ -93,10 +93,7 @@ impl Own {
             external_endpoint: config.external_endpoint.clone(),
             metadata: config.metadata.clone(),
             started_at: now,
-            stamp: Stamp {
-                incarnation: wall.as_nanos(),
-                sequence: 0,
-            },
+            stamp: Stamp { incarnation: wall.as_nanos(), sequence: 0 },
             secret: Secret::Unsigned,
             latest: None,
             signing: None,
@@ -109,9 +106,7 @@ impl Own {
     /// Gives the secret out to be signed: it never changes, so once is enough.
     pub(super) fn sign_secret(&mut self, cx: &mut Cx<'_>) {
         self.secret = Secret::Signing;
-        cx.emit(Effect::SignSecret {
-            payload: secret_payload(&self.endpoint),
-        });
+        cx.emit(Effect::SignSecret { payload: secret_payload(&self.endpoint) });
     }
 
     /// Takes the signature of the secret. Without it messages go out as they are (D4.c).
@@ -187,27 +182,11 @@ impl Own {
             Secret::Signed(secret) => Some(secret.clone()),
             Secret::Unsigned | Secret::Signing => None,
         };
-        let envelope = Envelope {
-            payload,
-            signature: signature?,
-            secret_envelope,
-        };
+        let envelope = Envelope { payload, signature: signature?, secret_envelope };
         let alive = Arc::new(Alive::parse_nested(envelope, usize::MAX).ok()?);
-        let Signing {
-            payload: _,
-            made_at,
-            has_identity,
-        } = signing;
-        self.latest = Some(Latest {
-            alive: Arc::clone(&alive),
-            made_at,
-            has_identity,
-        });
-        Some(Ready {
-            alive,
-            is_heartbeat,
-            waiting,
-        })
+        let Signing { payload: _, made_at, has_identity } = signing;
+        self.latest = Some(Latest { alive: Arc::clone(&alive), made_at, has_identity });
+        Some(Ready { alive, is_heartbeat, waiting })
     }
 
     /// Forgets all that waits.
@@ -266,11 +245,7 @@ impl Own {
             identity: has_identity.then_some(&cx.config.identity),
         };
         let payload = message.payload();
-        self.signing = Some(Signing {
-            payload: payload.clone(),
-            made_at: cx.now,
-            has_identity,
-        });
+        self.signing = Some(Signing { payload: payload.clone(), made_at: cx.now, has_identity });
         cx.emit(Effect::SignAlive { payload });
     }
 

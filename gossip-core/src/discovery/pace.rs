@@ -26,12 +26,7 @@ pub(super) struct HeartbeatPace {
 impl HeartbeatPace {
     pub(super) fn new() -> Self {
         let newcomers = Newcomers::default();
-        Self {
-            at: Instant::MAX,
-            newcomers,
-            pause: FIRST_HEARTBEAT,
-            is_early: false,
-        }
+        Self { at: Instant::MAX, newcomers, pause: FIRST_HEARTBEAT, is_early: false }
     }
 
     /// Notes a new member, one of `alive` now; returns the next time if it moved.
@@ -48,11 +43,7 @@ impl HeartbeatPace {
     /// Returns the time after this one, an interval from now.
     pub(super) fn next(&mut self, interval: Duration, now: Instant, rng: &mut Rng) -> Instant {
         let is_early = core::mem::take(&mut self.is_early);
-        let pause = if is_early {
-            self.pause.saturating_mul(2)
-        } else {
-            FIRST_HEARTBEAT
-        };
+        let pause = if is_early { self.pause.saturating_mul(2) } else { FIRST_HEARTBEAT };
         self.pause = pause.min(interval);
         self.newcomers = Newcomers::default();
         self.at = now + jitter(interval, rng);
@@ -74,11 +65,7 @@ pub(super) struct SyncPace {
 
 impl SyncPace {
     pub(super) fn new() -> Self {
-        Self {
-            at: Instant::MAX,
-            newcomers: Newcomers::default(),
-            series: None,
-        }
+        Self { at: Instant::MAX, newcomers: Newcomers::default(), series: None }
     }
 
     /// Notes a new member, one of `alive` now; returns the next time if it moved.

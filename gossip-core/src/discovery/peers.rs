@@ -65,16 +65,9 @@ pub(super) enum Change {
 impl Peers {
     /// Makes an empty table that remembers at most `forgotten_max` peers that it forgot.
     pub(super) const fn new(forgotten_max: usize) -> Self {
-        let forgotten = Forgotten {
-            stamps: BTreeMap::new(),
-            until: Timers::new(),
-            max: forgotten_max,
-        };
-        Self {
-            entries: BTreeMap::new(),
-            alive: 0,
-            forgotten,
-        }
+        let forgotten =
+            Forgotten { stamps: BTreeMap::new(), until: Timers::new(), max: forgotten_max };
+        Self { entries: BTreeMap::new(), alive: 0, forgotten }
     }
 
     pub(super) fn get(&self, pki_id: &PkiId) -> Option<&Peer> {
@@ -115,8 +108,7 @@ impl Peers {
 
     /// Says whether a statement is newer than what is known of its peer (D-15, D-16).
     pub(super) fn is_news(&self, alive: &Alive) -> bool {
-        self.get(&alive.pki_id)
-            .is_none_or(|peer| peer.stamp() < alive.stamp)
+        self.get(&alive.pki_id).is_none_or(|peer| peer.stamp() < alive.stamp)
     }
 
     /// Notes that a statement was pushed.
@@ -176,9 +168,7 @@ impl Peers {
             return false;
         };
         self.alive -= usize::from(peer.is_alive);
-        let stamp = peer
-            .pushed
-            .map_or(peer.stamp(), |pushed| pushed.max(peer.stamp()));
+        let stamp = peer.pushed.map_or(peer.stamp(), |pushed| pushed.max(peer.stamp()));
         self.forgotten.insert(*pki_id, stamp, until);
         true
     }
@@ -186,10 +176,7 @@ impl Peers {
     /// Lists the living that were silent for longer than `timeout` (D-19, D-20).
     pub(super) fn silent(&self, timeout: Duration, now: Instant) -> Vec<PkiId> {
         let is_silent = |peer: &Peer| now - peer.last_seen > timeout;
-        self.alive()
-            .filter(|(_, peer)| is_silent(peer))
-            .map(|(id, _)| *id)
-            .collect()
+        self.alive().filter(|(_, peer)| is_silent(peer)).map(|(id, _)| *id).collect()
     }
 
     /// Drops the memory of forgotten peers whose time is over.

@@ -13,10 +13,7 @@ pub(super) struct Probes {
 
 impl Probes {
     pub(super) const fn new() -> Self {
-        Self {
-            due: Timers::new(),
-            in_flight: BTreeSet::new(),
-        }
+        Self { due: Timers::new(), in_flight: BTreeSet::new() }
     }
 
     /// Probes a peer at a time.

@@ -1,6 +1,8 @@
 //! The admission of claims, cheap checks before dear ones: would it be accepted, is the signer
 //! known, is the same being checked already; only then a job.
 
+use alloc::boxed::Box;
+
 use crate::{
     Fault, Identity, JobKind,
     channel::BlockFate,
@@ -29,14 +31,10 @@ impl Node {
                 self.check_alive(alive, *role)?;
                 if self.identities.get(&alive.pki_id).is_none() {
                     let identity = alive.identity.clone().ok_or(Fault::UnknownIdentity)?;
-                    return self.await_identity(&identity, Waiter::Claim(claim));
+                    return self.await_identity(&identity, Waiter::Claim(Box::new(claim)));
                 }
             }
-            What::Info {
-                info,
-                role,
-                channel,
-            } => {
+            What::Info { info, role, channel } => {
                 wire::claims(&info.envelope)?;
                 match channel {
                     Some(ix) => self.check_info(info, &self.channels[ix.0 as usize])?,
@@ -70,11 +68,7 @@ impl Node {
             return Err(Fault::Stale);
         }
         let bytes_max = self.config.limits.identity_bytes_max;
-        if alive
-            .identity
-            .as_ref()
-            .is_some_and(|identity| identity.as_bytes().len() > bytes_max)
-        {
+        if alive.identity.as_ref().is_some_and(|identity| identity.as_bytes().len() > bytes_max) {
             return Err(Fault::BadIdentity);
         }
         wire::claims(&alive.envelope).map(|_| ())
@@ -85,10 +79,7 @@ impl Node {
             return Err(Fault::Stale);
         }
         // A StateInfo before its author's identity is lost; it is asked for again (CH-2).
-        let org = self
-            .identities
-            .org(&info.pki_id)
-            .ok_or(Fault::UnknownIdentity)?;
+        let org = self.identities.org(&info.pki_id).ok_or(Fault::UnknownIdentity)?;
         channel.has_org(org).then_some(()).ok_or(Fault::WrongOrg)
     }
 
@@ -96,16 +87,10 @@ impl Node {
         if role != InfoRole::Pushed {
             return Err(Fault::WrongChannel);
         }
-        if !self
-            .foreign
-            .would_accept(&info.mac, info.stamp, self.clock.now)
-        {
+        if !self.foreign.would_accept(&info.mac, info.stamp, self.clock.now) {
             return Err(Fault::Stale);
         }
-        self.identities
-            .org(&info.pki_id)
-            .map(|_| ())
-            .ok_or(Fault::UnknownIdentity)
+        self.identities.org(&info.pki_id).map(|_| ()).ok_or(Fault::UnknownIdentity)
     }
 
     /// Takes a statement whose very bytes were verified before.
@@ -127,20 +112,10 @@ impl Node {
         identity: &Identity,
         waiter: Waiter,
     ) -> Result<(), Fault> {
-        match self
-            .flights
-            .await_identity(identity, waiter, &self.config.limits)
-        {
+        match self.flights.await_identity(identity, waiter, &self.config.limits) {
             Boarding::Lead => {
-                let kind = JobKind::ValidateIdentity {
-                    identity: identity.clone(),
-                };
-                self.begin_job(
-                    kind,
-                    Purpose::Identity {
-                        identity: identity.clone(),
-                    },
-                );
+                let kind = JobKind::ValidateIdentity { identity: identity.clone() };
+                self.begin_job(kind, Purpose::Identity { identity: identity.clone() });
             }
             Boarding::Joined => {}
             Boarding::Full => return Err(Fault::Overflow),
@@ -161,54 +136,27 @@ impl Node {
             What::Alive { alive, .. } => {
                 let (message, secret) = wire::claims(&alive.envelope).ok()?;
                 // A secret that its owner has not changed was checked with the last message.
-                let known = self
-                    .discovery
-                    .peer(&alive.pki_id)
-                    .map(|peer| &peer.message.envelope);
+                let known = self.discovery.peer(&alive.pki_id).map(|peer| &peer.message.envelope);
                 let is_known = known.is_some_and(|known| {
                     known.secret_envelope.is_some()
                         && known.secret_envelope == alive.envelope.secret_envelope
                 });
                 let secret = secret.filter(|_| !is_known);
-                let identity = self
-                    .identities
-                    .use_of(&alive.pki_id, self.clock.now)?
-                    .clone();
-                Some(JobKind::Verify {
-                    identity,
-                    message,
-                    secret,
-                })
+                let identity = self.identities.use_of(&alive.pki_id, self.clock.now)?.clone();
+                Some(JobKind::Verify { identity, message, secret })
             }
             What::Info { info, channel, .. } => {
                 let (message, secret) = wire::claims(&info.envelope).ok()?;
-                let identity = self
-                    .identities
-                    .use_of(&info.pki_id, self.clock.now)?
-                    .clone();
+                let identity = self.identities.use_of(&info.pki_id, self.clock.now)?.clone();
                 Some(match channel {
-                    None => JobKind::Verify {
-                        identity,
-                        message,
-                        secret,
-                    },
+                    None => JobKind::Verify { identity, message, secret },
                     Some(ix) => {
                         let channel = self.channels[ix.0 as usize].id().clone();
-                        JobKind::CheckAccess {
-                            channel,
-                            identity,
-                            message,
-                            secret,
-                        }
+                        JobKind::CheckAccess { channel, identity, message, secret }
                     }
                 })
             }
-            What::Block {
-                channel,
-                number,
-                block,
-                ..
-            } => Some(JobKind::VerifyBlock {
+            What::Block { channel, number, block, .. } => Some(JobKind::VerifyBlock {
                 channel: self.channels[channel.0 as usize].id().clone(),
                 number: *number,
                 block: block.clone(),
@@ -219,9 +167,9 @@ impl Node {
     /// Says whether a block is still worth having.
     pub(super) fn is_block_wanted(&self, claim: &Claim) -> bool {
         match claim.what {
-            What::Block {
-                channel, number, ..
-            } => self.channels[channel.0 as usize].fate(number) != BlockFate::Stale,
+            What::Block { channel, number, .. } => {
+                self.channels[channel.0 as usize].fate(number) != BlockFate::Stale
+            }
             What::Alive { .. } | What::Info { .. } => false,
         }
     }

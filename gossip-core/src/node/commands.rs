@@ -18,30 +18,23 @@ use super::{ChannelIx, Effect, Node, jobs::Purpose};
 impl Node {
     pub(super) fn on_command(&mut self, command: Command) -> Result<(), CommandError> {
         match command {
-            Command::JoinChannel {
-                channel,
-                config,
-                height,
-            } => self.join_channel(channel, &config, height),
+            Command::JoinChannel { channel, config, height } => {
+                self.join_channel(channel, &config, height)
+            }
             Command::LeaveChannel { channel } => {
                 let ix = self.joined(&channel)?;
                 self.channel(ix, |channel, cx| channel.leave(cx));
                 Ok(())
             }
-            Command::GossipBlock {
-                channel,
-                number,
-                block,
-            } => self.gossip_block(channel, number, block),
+            Command::GossipBlock { channel, number, block } => {
+                self.gossip_block(channel, number, block)
+            }
             Command::SetLedgerHeight { channel, height } => {
                 let ix = self.joined(&channel)?;
                 self.channel(ix, |channel, cx| channel.set_height(height, cx));
                 Ok(())
             }
-            Command::SetChaincodes {
-                channel,
-                chaincodes,
-            } => {
+            Command::SetChaincodes { channel, chaincodes } => {
                 let ix = self.joined(&channel)?;
                 self.channel(ix, |channel, cx| channel.set_chaincodes(chaincodes, cx));
                 Ok(())
@@ -87,9 +80,7 @@ impl Node {
         };
         self.channel(ix, |channel, cx| channel.configure(config, cx));
         let has_company = self.discovery.alive_len() > 0;
-        self.channel(ix, |channel, cx| {
-            channel.on_company(has_company, has_company, cx)
-        });
+        self.channel(ix, |channel, cx| channel.on_company(has_company, has_company, cx));
         self.contact_anchors(channel, config);
         Ok(())
     }
@@ -116,22 +107,14 @@ impl Node {
         let channel = Channel::new(id.clone(), height, &mut cx);
         self.channels.push(channel);
         self.channel_index.insert(id, ix);
-        self.queue.extend(
-            effects
-                .into_iter()
-                .map(|effect| Effect::Channel(ix, effect)),
-        );
+        self.queue.extend(effects.into_iter().map(|effect| Effect::Channel(ix, effect)));
         Ok(ix)
     }
 
     /// Contacts the anchor peers of a channel, as far as they are not us and may know us (N-41).
     fn contact_anchors(&mut self, channel: ChannelId, config: &ChannelConfig) {
-        let anchors = || {
-            config
-                .orgs
-                .iter()
-                .flat_map(|(org, all)| all.iter().map(move |a| (org, a)))
-        };
+        let anchors =
+            || config.orgs.iter().flat_map(|(org, all)| all.iter().map(move |a| (org, a)));
         let endpoints: BTreeSet<Endpoint> = anchors().map(|(_, anchor)| anchor.clone()).collect();
         self.discovery.set_anchors(channel, endpoints);
         for (org, anchor) in anchors() {
@@ -139,11 +122,7 @@ impl Node {
             if !has_host || anchor.port().is_none_or(|port| port == 0) {
                 continue;
             }
-            let claimed = if *org == self.config.org {
-                Claimed::OwnOrg
-            } else {
-                Claimed::Foreign
-            };
+            let claimed = if *org == self.config.org { Claimed::OwnOrg } else { Claimed::Foreign };
             if claimed == Claimed::Foreign && self.config.external_endpoint.is_none() {
                 continue;
             }
@@ -168,11 +147,7 @@ impl Node {
         }
         let copy = frame.clone();
         self.channel(ix, |channel, cx| channel.on_own_block(number, copy, cx));
-        let item = Item::Block {
-            channel,
-            number,
-            frame,
-        };
+        let item = Item::Block { channel, number, frame };
         self.emitter(|emitter, cx| emitter.add(item, Sources::new(), cx));
         Ok(())
     }
@@ -183,10 +158,7 @@ impl Node {
             let Some(identity) = self.identities.use_of(&pki_id, self.clock.now).cloned() else {
                 continue;
             };
-            self.begin_job(
-                JobKind::ValidateIdentity { identity },
-                Purpose::Suspect { pki_id },
-            );
+            self.begin_job(JobKind::ValidateIdentity { identity }, Purpose::Suspect { pki_id });
         }
     }
 
@@ -203,7 +175,6 @@ impl Node {
     }
 
     fn joined(&self, channel: &ChannelId) -> Result<ChannelIx, CommandError> {
-        self.channel_ix(channel)
-            .ok_or_else(|| CommandError::NotJoined(channel.clone()))
+        self.channel_ix(channel).ok_or_else(|| CommandError::NotJoined(channel.clone()))
     }
 }

@@ -12,16 +12,8 @@ use super::{ChannelIx, Node, TimerKey, flights::Waiter, jobs::Purpose};
 impl Node {
     pub(super) fn on_comm_effect(&mut self, effect: comm::Effect) {
         match effect {
-            comm::Effect::Dial {
-                dial,
-                endpoint,
-                purpose,
-            } => {
-                self.actions.push_back(Action::Dial {
-                    dial,
-                    endpoint,
-                    purpose,
-                });
+            comm::Effect::Dial { dial, endpoint, purpose } => {
+                self.actions.push_back(Action::Dial { dial, endpoint, purpose });
             }
             comm::Effect::Write { conn, frame } => {
                 self.actions.push_back(Action::Send { conn, frame });
@@ -30,9 +22,7 @@ impl Node {
                 self.actions.push_back(Action::Close { conn, reason });
             }
             comm::Effect::SignOwn { key, payload } => {
-                let kind = JobKind::Sign {
-                    payload: payload.clone(),
-                };
+                let kind = JobKind::Sign { payload: payload.clone() };
                 self.begin_job(kind, Purpose::SignConn { key, payload });
             }
             comm::Effect::ValidateIdentity { conn, identity } => {
@@ -40,41 +30,16 @@ impl Node {
                     self.comm(|comm, cx| comm.on_identity(conn, Err(fault), cx));
                 }
             }
-            comm::Effect::Verify {
-                conn,
-                identity,
-                message,
-                secret,
-            } => {
-                let kind = JobKind::Verify {
-                    identity,
-                    message,
-                    secret,
-                };
+            comm::Effect::Verify { conn, identity, message, secret } => {
+                let kind = JobKind::Verify { identity, message, secret };
                 self.begin_job(kind, Purpose::Handshake { conn });
             }
-            comm::Effect::Opened {
-                conn,
-                pki_id,
-                inbound,
-            } => {
+            comm::Effect::Opened { conn, pki_id, inbound } => {
                 self.identities.use_of(&pki_id, self.clock.now);
-                self.notify(Notice::ConnectionOpened {
-                    conn,
-                    pki_id,
-                    inbound,
-                });
+                self.notify(Notice::ConnectionOpened { conn, pki_id, inbound });
             }
-            comm::Effect::Closed {
-                conn,
-                pki_id,
-                reason,
-            } => {
-                self.notify(Notice::ConnectionClosed {
-                    conn,
-                    pki_id,
-                    reason,
-                });
+            comm::Effect::Closed { conn, pki_id, reason } => {
+                self.notify(Notice::ConnectionClosed { conn, pki_id, reason });
             }
             comm::Effect::Deliver { conn, frame } => self.deliver(conn, frame),
             comm::Effect::PresumedDead { pki_id } => {
@@ -92,16 +57,8 @@ impl Node {
             comm::Effect::DialFailed { endpoint, error } => {
                 self.notify(Notice::DialFailed { endpoint, error });
             }
-            comm::Effect::HandshakeFailed {
-                conn,
-                remote,
-                fault,
-            } => {
-                self.notify(Notice::HandshakeFailed {
-                    conn,
-                    remote,
-                    fault,
-                });
+            comm::Effect::HandshakeFailed { conn, remote, fault } => {
+                self.notify(Notice::HandshakeFailed { conn, remote, fault });
             }
             comm::Effect::SetTimer { timer, at } => self.set_timer(TimerKey::Comm(timer), at),
             comm::Effect::CancelTimer(timer) => self.timers.cancel(TimerKey::Comm(timer)),
@@ -111,15 +68,11 @@ impl Node {
     pub(super) fn on_discovery_effect(&mut self, effect: discovery::Effect) {
         match effect {
             discovery::Effect::SignAlive { payload } => {
-                let kind = JobKind::Sign {
-                    payload: payload.clone(),
-                };
+                let kind = JobKind::Sign { payload: payload.clone() };
                 self.begin_job(kind, Purpose::SignAlive { payload });
             }
             discovery::Effect::SignSecret { payload } => {
-                let kind = JobKind::Sign {
-                    payload: payload.clone(),
-                };
+                let kind = JobKind::Sign { payload: payload.clone() };
                 self.begin_job(kind, Purpose::SignSecret { payload });
             }
             discovery::Effect::Gossip(alive) => {
@@ -128,11 +81,7 @@ impl Node {
             discovery::Effect::Forward { alive, sources } => {
                 self.forward(Item::Alive(alive), sources);
             }
-            discovery::Effect::Send {
-                to,
-                endpoint,
-                frame,
-            } => {
+            discovery::Effect::Send { to, endpoint, frame } => {
                 self.comm(|comm, cx| {
                     comm.send(to, endpoint, Lane::Control, Frame::new(frame), cx);
                 });
@@ -173,34 +122,16 @@ impl Node {
     pub(super) fn on_channel_effect(&mut self, ix: ChannelIx, effect: channel::Effect) {
         match effect {
             channel::Effect::Sign { payload } => {
-                let kind = JobKind::Sign {
-                    payload: payload.clone(),
-                };
-                self.begin_job(
-                    kind,
-                    Purpose::SignInfo {
-                        channel: ix,
-                        payload,
-                    },
-                );
+                let kind = JobKind::Sign { payload: payload.clone() };
+                self.begin_job(kind, Purpose::SignInfo { channel: ix, payload });
             }
             channel::Effect::Gossip(info) => {
                 self.emitter(|emitter, cx| emitter.add(Item::StateInfo(info), Sources::new(), cx));
             }
             channel::Effect::Commit { number, block } => {
                 let channel = self.channels[ix.0 as usize].id().clone();
-                let kind = JobKind::Commit {
-                    channel,
-                    number,
-                    block,
-                };
-                self.begin_job(
-                    kind,
-                    Purpose::Commit {
-                        channel: ix,
-                        number,
-                    },
-                );
+                let kind = JobKind::Commit { channel, number, block };
+                self.begin_job(kind, Purpose::Commit { channel: ix, number });
             }
             channel::Effect::SetTimer { timer, at } => {
                 self.set_timer(TimerKey::Channel(ix, timer), at);
@@ -224,9 +155,7 @@ impl Node {
             let org = newcomer.and_then(|pki_id| self.identities.org(&pki_id));
             let is_newcomer = org.is_some_and(|org| channel.has_org(org))
                 && newcomer.is_some_and(|pki_id| channel.info(&pki_id).is_none());
-            self.channel(ix, |channel, cx| {
-                channel.on_company(has_company, is_newcomer, cx)
-            });
+            self.channel(ix, |channel, cx| channel.on_company(has_company, is_newcomer, cx));
         }
     }
 
@@ -247,11 +176,8 @@ impl Node {
     /// Asks peers for what they know of a channel's members: first those of whom we know nothing.
     pub(super) fn request_state_info(&mut self, ix: ChannelIx) {
         let channel = &self.channels[ix.0 as usize];
-        let in_channel = |pki_id: &PkiId| {
-            self.identities
-                .org(pki_id)
-                .is_some_and(|org| channel.has_org(org))
-        };
+        let in_channel =
+            |pki_id: &PkiId| self.identities.org(pki_id).is_some_and(|org| channel.has_org(org));
         let mut known = self.alive_peers();
         known.retain(in_channel);
         let mut lacking = known.clone();
@@ -274,13 +200,7 @@ impl Node {
     pub(super) fn sweep_channel(&mut self, ix: ChannelIx) {
         let mut known: alloc::collections::BTreeSet<PkiId> = alloc::collections::BTreeSet::new();
         let channel = &self.channels[ix.0 as usize];
-        known.extend(
-            channel
-                .authors()
-                .filter(|author| self.discovery.knows(author)),
-        );
-        self.channel(ix, |channel, cx| {
-            channel.sweep(|author| known.contains(author), cx)
-        });
+        known.extend(channel.authors().filter(|author| self.discovery.knows(author)));
+        self.channel(ix, |channel, cx| channel.sweep(|author| known.contains(author), cx));
     }
 }

@@ -3,7 +3,7 @@
 //! Copies are told apart by their bytes, never by what they claim to be: a forged copy waits for
 //! the honest one, or the honest one for it, but neither takes the other down.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -26,21 +26,9 @@ pub(super) struct Claim {
 
 #[derive(Debug)]
 pub(super) enum What {
-    Alive {
-        alive: Alive,
-        role: AliveRole,
-    },
-    Info {
-        info: StateInfo,
-        role: InfoRole,
-        channel: Option<ChannelIx>,
-    },
-    Block {
-        channel: ChannelIx,
-        number: u64,
-        block: Bytes,
-        frame: Bytes,
-    },
+    Alive { alive: Alive, role: AliveRole },
+    Info { info: StateInfo, role: InfoRole, channel: Option<ChannelIx> },
+    Block { channel: ChannelIx, number: u64, block: Bytes, frame: Bytes },
 }
 
 /// How an alive message came.
@@ -78,9 +66,7 @@ impl Claim {
         match &self.what {
             What::Alive { alive, .. } => FlightKey::Alive(alive.pki_id, alive.stamp),
             What::Info { info, .. } => FlightKey::Info(info.mac, info.stamp),
-            What::Block {
-                channel, number, ..
-            } => FlightKey::Block(*channel, *number),
+            What::Block { channel, number, .. } => FlightKey::Block(*channel, *number),
         }
     }
 
@@ -94,14 +80,9 @@ impl Claim {
                 alive.is_same_statement(other)
                     && (secret.is_none() || *secret == other.envelope.secret_envelope)
             }
-            (
-                What::Info { info, channel, .. },
-                What::Info {
-                    info: other,
-                    channel: theirs,
-                    ..
-                },
-            ) => info.envelope == other.envelope && channel == theirs,
+            (What::Info { info, channel, .. }, What::Info { info: other, channel: theirs, .. }) => {
+                info.envelope == other.envelope && channel == theirs
+            }
             (What::Block { block, .. }, What::Block { block: other, .. }) => block == other,
             _ => false,
         }
@@ -131,7 +112,7 @@ pub(super) struct Flight {
 #[derive(Debug)]
 pub(super) enum Waiter {
     Conn(ConnId),
-    Claim(Claim),
+    Claim(Box<Claim>),
 }
 
 /// What became of a claim that asks to be checked.
@@ -164,11 +145,7 @@ impl Flights {
         }
         let Some(flight) = self.flights.get(&key) else {
             self.hold(&claim);
-            let flight = Flight {
-                leader: claim,
-                twins: SmallVec::new(),
-                rivals: Vec::new(),
-            };
+            let flight = Flight { leader: claim, twins: SmallVec::new(), rivals: Vec::new() };
             self.flights.insert(key, flight);
             return Boarding::Lead;
         };
@@ -183,11 +160,7 @@ impl Flights {
         }
         self.hold(&claim);
         if let Some(flight) = self.flights.get_mut(&key) {
-            if is_twin {
-                flight.twins.push(claim)
-            } else {
-                flight.rivals.push(claim)
-            }
+            if is_twin { flight.twins.push(claim) } else { flight.rivals.push(claim) }
         }
         Boarding::Joined
     }
@@ -200,15 +173,8 @@ impl Flights {
     /// Takes a flight whose verdict is in.
     pub(super) fn land(&mut self, key: &FlightKey) -> Option<Flight> {
         let flight = self.flights.remove(key)?;
-        let Flight {
-            leader,
-            twins,
-            rivals,
-        } = &flight;
-        core::iter::once(leader)
-            .chain(twins)
-            .chain(rivals)
-            .for_each(|claim| self.release(claim));
+        let Flight { leader, twins, rivals } = &flight;
+        core::iter::once(leader).chain(twins).chain(rivals).for_each(|claim| self.release(claim));
         Some(flight)
     }
 
@@ -231,8 +197,7 @@ impl Flights {
                 Boarding::Joined
             }
             None => {
-                self.identities
-                    .insert(identity.clone(), alloc::vec![waiter]);
+                self.identities.insert(identity.clone(), alloc::vec![waiter]);
                 Boarding::Lead
             }
         }

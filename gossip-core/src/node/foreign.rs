@@ -37,11 +37,7 @@ impl ForeignInfos {
             return false;
         }
         if self.stamps.len() >= self.max && !self.stamps.contains_key(&mac) {
-            let oldest = self
-                .stamps
-                .iter()
-                .min_by_key(|(_, (_, at))| *at)
-                .map(|(mac, _)| *mac);
+            let oldest = self.stamps.iter().min_by_key(|(_, (_, at))| *at).map(|(mac, _)| *mac);
             oldest.and_then(|mac| self.stamps.remove(&mac));
         }
         self.stamps.insert(mac, (stamp, now));

@@ -30,11 +30,7 @@ struct Origin {
 
 impl Origin {
     const fn claim(self, what: What) -> Claim {
-        Claim {
-            conn: self.conn,
-            from: self.from,
-            what,
-        }
+        Claim { conn: self.conn, from: self.from, what }
     }
 }
 
@@ -78,12 +74,7 @@ impl Node {
         if !wire::is_legal(&message) {
             return Err(Fault::IllegalTag);
         }
-        let GossipMessage {
-            nonce,
-            channel,
-            tag: _,
-            content,
-        } = message;
+        let GossipMessage { nonce, channel, tag: _, content } = message;
         let Some(content) = content else {
             return Err(Fault::IllegalTag);
         };
@@ -91,10 +82,7 @@ impl Node {
             Content::AliveMsg(alive) => {
                 let bytes_max = self.config.limits.member_bytes_max;
                 let alive = Alive::parse(Some(frame), envelope, alive, bytes_max)?;
-                self.admit(origin.claim(What::Alive {
-                    alive,
-                    role: AliveRole::Pushed,
-                }))
+                self.admit(origin.claim(What::Alive { alive, role: AliveRole::Pushed }))
             }
             Content::MemReq(request) => self.on_membership_request(origin, request, nonce),
             Content::MemRes(response) => self.on_membership_response(origin, response, nonce),
@@ -132,10 +120,7 @@ impl Node {
         if alive.pki_id != origin.from {
             return Err(Fault::NotTheSender);
         }
-        self.admit(origin.claim(What::Alive {
-            alive,
-            role: AliveRole::Request { nonce },
-        }))
+        self.admit(origin.claim(What::Alive { alive, role: AliveRole::Request { nonce } }))
     }
 
     /// Takes a list of members. Each element stands for itself, but one that is no alive message
@@ -147,14 +132,8 @@ impl Node {
         nonce: u64,
     ) -> Result<(), Fault> {
         self.discovery(|discovery, cx| discovery.on_response(nonce, cx));
-        let alive = response
-            .alive
-            .into_iter()
-            .map(|element| (element, AliveRole::ResponseAlive));
-        let dead = response
-            .dead
-            .into_iter()
-            .map(|element| (element, AliveRole::ResponseDead));
+        let alive = response.alive.into_iter().map(|element| (element, AliveRole::ResponseAlive));
+        let dead = response.dead.into_iter().map(|element| (element, AliveRole::ResponseDead));
         for (envelope, role) in alive.chain(dead).take(self.config.limits.elements_max) {
             match Alive::parse_nested(envelope, self.config.limits.member_bytes_max) {
                 Ok(alive) => self.admit_element(origin.claim(What::Alive { alive, role })),
@@ -181,11 +160,7 @@ impl Node {
             None if self.is_own_org(&origin.from) => {}
             None => return Err(Fault::WrongChannel),
         }
-        self.admit(origin.claim(What::Info {
-            info,
-            role: InfoRole::Pushed,
-            channel,
-        }))
+        self.admit(origin.claim(What::Info { info, role: InfoRole::Pushed, channel }))
     }
 
     /// Answers with what we know of a channel's members, as far as the asker may learn it (9.2).
@@ -198,9 +173,7 @@ impl Node {
             return Err(Fault::Malformed);
         };
         // The MAC is the sender's own: a relayed request fits no channel (W-27, CH-11).
-        let ix = self
-            .channel_of_mac(&origin.from, &mac)
-            .ok_or(Fault::WrongChannel)?;
+        let ix = self.channel_of_mac(&origin.from, &mac).ok_or(Fault::WrongChannel)?;
         self.check_sender(ix, &origin.from)?;
         let asker_is_ours = self.is_own_org(&origin.from);
         let may_learn = |author: &PkiId| {
@@ -224,11 +197,7 @@ impl Node {
     ) -> Result<(), Fault> {
         let ix = self.channel_of_name(channel).ok_or(Fault::WrongChannel)?;
         self.check_sender(ix, &origin.from)?;
-        for envelope in snapshot
-            .elements
-            .into_iter()
-            .take(self.config.limits.elements_max)
-        {
+        for envelope in snapshot.elements.into_iter().take(self.config.limits.elements_max) {
             let info = StateInfo::parse_nested(envelope, self.config.limits.state_info_bytes_max)?;
             if self.channel_of_mac(&info.pki_id, &info.mac) != Some(ix) {
                 return Err(Fault::WrongChannel);
@@ -237,11 +206,7 @@ impl Node {
                 self.stats.count(Fault::UnknownIdentity);
                 continue;
             }
-            let what = What::Info {
-                info,
-                role: InfoRole::Element,
-                channel: Some(ix),
-            };
+            let what = What::Info { info, role: InfoRole::Element, channel: Some(ix) };
             self.admit_element(origin.claim(what));
         }
         Ok(())
@@ -263,12 +228,7 @@ impl Node {
         if self.channels[ix.0 as usize].fate(number) == BlockFate::Stale {
             return Err(Fault::Stale);
         }
-        self.admit(origin.claim(What::Block {
-            channel: ix,
-            number,
-            block: payload.data,
-            frame,
-        }))
+        self.admit(origin.claim(What::Block { channel: ix, number, block: payload.data, frame }))
     }
 
     /// Admits one of many claims in a message: its fault is not that of the others.
@@ -283,11 +243,7 @@ impl Node {
     pub(super) fn blame(&mut self, conn: ConnId, pki_id: Option<PkiId>, fault: Fault) {
         self.stats.count(fault);
         if is_misbehaviour(fault) {
-            self.notify(Notice::PeerMisbehaved {
-                conn,
-                pki_id,
-                fault,
-            });
+            self.notify(Notice::PeerMisbehaved { conn, pki_id, fault });
         }
     }
 
@@ -316,18 +272,13 @@ impl Node {
     }
 
     fn channel_of_name(&self, name: &Bytes) -> Option<ChannelIx> {
-        self.channel_index
-            .get(&ChannelId::new(name.clone()))
-            .copied()
+        self.channel_index.get(&ChannelId::new(name.clone())).copied()
     }
 
     /// Checks that the sender's organisation is in the channel (CH-39).
     fn check_sender(&self, ix: ChannelIx, from: &PkiId) -> Result<(), Fault> {
         let channel = &self.channels[ix.0 as usize];
-        let is_member = self
-            .identities
-            .org(from)
-            .is_some_and(|org| channel.has_org(org));
+        let is_member = self.identities.org(from).is_some_and(|org| channel.has_org(org));
         is_member.then_some(()).ok_or(Fault::WrongOrg)
     }
 

@@ -181,11 +181,7 @@ impl Node {
             routing: fork("routing"),
         };
         let mut node = Self {
-            clock: Clock {
-                now,
-                wall: config.wall_clock,
-                wall_at: now,
-            },
+            clock: Clock { now, wall: config.wall_clock, wall_at: now },
             stats: Stats::default(),
             timers: Timers::new(),
             actions: VecDeque::new(),
@@ -316,8 +312,7 @@ impl Node {
 
     /// Sets a timer, to a time after now: what a tick sets off is never due in the same tick.
     fn set_timer(&mut self, key: TimerKey, at: Instant) {
-        self.timers
-            .set(key, at.max(self.clock.now + Duration::from_nanos(1)));
+        self.timers.set(key, at.max(self.clock.now + Duration::from_nanos(1)));
     }
 
     fn begin_job(&mut self, kind: JobKind, purpose: Purpose) {
@@ -411,8 +406,7 @@ impl Node {
             effects: &mut effects,
         };
         let result = f(&mut self.channels[ix.0 as usize], &mut cx);
-        self.queue
-            .extend(effects.drain(..).map(|effect| Effect::Channel(ix, effect)));
+        self.queue.extend(effects.drain(..).map(|effect| Effect::Channel(ix, effect)));
         self.scratch.channel = effects;
         result
     }

@@ -27,11 +27,7 @@ impl Node {
         let mut alives = Vec::new();
         for (item, sources) in batch {
             match item {
-                Item::Block {
-                    channel,
-                    number: _,
-                    frame,
-                } => {
+                Item::Block { channel, number: _, frame } => {
                     let Some(ix) = self.channel_ix(&channel) else {
                         continue;
                     };
@@ -68,14 +64,9 @@ impl Node {
                 && channel.has_org(&self.config.org)
                 && !blocks.iter().all(|block| block.sources.contains(peer))
         });
-        self.rngs
-            .routing
-            .choose(&mut receivers, self.config.propagate_peer_num);
+        self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
         for block in blocks {
-            for peer in receivers
-                .iter()
-                .filter(|peer| !block.sources.contains(peer))
-            {
+            for peer in receivers.iter().filter(|peer| !block.sources.contains(peer)) {
                 self.push(*peer, Frame::new(block.frame.clone()));
             }
         }
@@ -92,17 +83,12 @@ impl Node {
         let mut receivers = self.alive_peers();
         receivers.retain(|peer| {
             let may_know = match channel {
-                Some(channel) => self
-                    .identities
-                    .org(peer)
-                    .is_some_and(|org| channel.has_org(org)),
+                Some(channel) => self.identities.org(peer).is_some_and(|org| channel.has_org(org)),
                 None => self.is_own_org(peer),
             };
             may_know && !sources.contains(peer) && *peer != author
         });
-        self.rngs
-            .routing
-            .choose(&mut receivers, self.config.propagate_peer_num);
+        self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
         for peer in receivers {
             self.push(peer, Frame::about(Topic::StateInfo(info.mac), info.frame()));
         }
@@ -119,16 +105,12 @@ impl Node {
         receivers.retain(|peer| {
             !sources.contains(peer) && *peer != subject && self.may_hear_of(peer, alive, &org)
         });
-        self.rngs
-            .routing
-            .choose(&mut receivers, self.config.propagate_peer_num);
+        self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
         let mut public = None;
         for peer in receivers {
             let frame = match self.is_own_org(&peer) {
                 true => alive.frame(),
-                false => public
-                    .get_or_insert_with(|| alive.frame_without_secret())
-                    .clone(),
+                false => public.get_or_insert_with(|| alive.frame_without_secret()).clone(),
             };
             self.push(peer, Frame::about(Topic::Alive(subject), frame));
         }

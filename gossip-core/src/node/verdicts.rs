@@ -92,7 +92,7 @@ impl Node {
         for waiter in self.flights.take_waiters(identity) {
             match waiter {
                 Waiter::Conn(conn) => self.comm(|comm, cx| comm.on_identity(conn, found, cx)),
-                Waiter::Claim(claim) => self.on_claim_identity(claim, found),
+                Waiter::Claim(claim) => self.on_claim_identity(*claim, found),
             }
         }
     }
@@ -141,9 +141,7 @@ impl Node {
         self.discovery(|discovery, cx| discovery.on_identity_removed(pki_id, cx));
         let reason = crate::CloseReason::IdentityRemoved;
         self.comm(|comm, cx| comm.close_peer(pki_id, reason, cx));
-        self.channels
-            .iter_mut()
-            .for_each(|channel| channel.forget(pki_id));
+        self.channels.iter_mut().for_each(|channel| channel.forget(pki_id));
     }
 
     pub(super) fn arm_identity_expiry(&mut self) {
@@ -153,10 +151,7 @@ impl Node {
         // An identity holds to the end of its last second; Fabric adds a millisecond (C-37).
         let wait =
             expiry.saturating_since(self.clock.wall()) + core::time::Duration::from_millis(1);
-        self.set_timer(
-            TimerKey::Identity(IdentityTimer::Expiry),
-            self.clock.now + wait,
-        );
+        self.set_timer(TimerKey::Identity(IdentityTimer::Expiry), self.clock.now + wait);
     }
 
     pub(super) fn expire_identities(&mut self) {
@@ -188,12 +183,7 @@ impl Node {
     // Claims.
 
     fn on_verdict(&mut self, key: &FlightKey, outcome: &Outcome) {
-        let Some(Flight {
-            leader,
-            twins,
-            rivals,
-        }) = self.flights.land(key)
-        else {
+        let Some(Flight { leader, twins, rivals }) = self.flights.land(key) else {
             return;
         };
         let fault = match leader.what {
@@ -212,11 +202,7 @@ impl Node {
             let (conn, from) = (rival.conn, rival.from);
             let is_stale =
                 matches!(rival.what, What::Block { .. }) && !self.is_block_wanted(&rival);
-            let admitted = if is_stale {
-                Err(Fault::Stale)
-            } else {
-                self.admit(rival)
-            };
+            let admitted = if is_stale { Err(Fault::Stale) } else { self.admit(rival) };
             if let Err(fault) = admitted {
                 self.blame(conn, Some(from), fault);
             }
@@ -238,19 +224,10 @@ impl Node {
                 What::Alive { alive, role } => {
                     self.on_alive_verified(Verified::attest(alive), role, sources.clone());
                 }
-                What::Info {
-                    info,
-                    role,
-                    channel,
-                } => {
+                What::Info { info, role, channel } => {
                     self.on_info_verified(info, role, channel, &sources);
                 }
-                What::Block {
-                    channel,
-                    number,
-                    block,
-                    frame,
-                } => {
+                What::Block { channel, number, block, frame } => {
                     self.on_block_verified(channel, number, block, frame, from, &sources);
                 }
             }
@@ -311,19 +288,10 @@ impl Node {
         self.stats.blocks_received += 1;
         let channel = self.channels[ix.0 as usize].id().clone();
         if fate == BlockFate::New {
-            let item = Item::Block {
-                channel: channel.clone(),
-                number,
-                frame,
-            };
+            let item = Item::Block { channel: channel.clone(), number, frame };
             self.forward(item, sources.clone());
         }
-        self.notify(Notice::BlockReceived {
-            channel,
-            number,
-            block,
-            from,
-        });
+        self.notify(Notice::BlockReceived { channel, number, block, from });
     }
 
     pub(super) fn forward(&mut self, item: Item, sources: Sources) {
@@ -340,9 +308,7 @@ impl Node {
                 Committed::Failed("the answer is no answer to a commit".into())
             }
         };
-        self.channel(channel, |channel, cx| {
-            channel.on_committed(number, committed, cx)
-        });
+        self.channel(channel, |channel, cx| channel.on_committed(number, committed, cx));
     }
 }
 

@@ -45,10 +45,7 @@ impl Node {
         if self.stopped {
             return Vec::new();
         }
-        self.discovery
-            .alive()
-            .map(|(pki_id, peer)| self.member(pki_id, peer))
-            .collect()
+        self.discovery.alive().map(|(pki_id, peer)| self.member(pki_id, peer)).collect()
     }
 
     /// Lists the living members of a channel, by PKI-ID; `None` if it was not joined.

@@ -42,9 +42,7 @@ impl Alive {
     ) -> Result<Self, Fault> {
         let member = message.membership.ok_or(Fault::Malformed)?;
         let internal_endpoint = internal_endpoint(envelope.secret_envelope.as_ref());
-        let inner = internal_endpoint
-            .as_ref()
-            .map_or(0, |endpoint| endpoint.as_str().len());
+        let inner = internal_endpoint.as_ref().map_or(0, |endpoint| endpoint.as_str().len());
         if member.endpoint.len() + member.metadata.len() + inner > bytes_max {
             return Err(Fault::Malformed);
         }
@@ -97,16 +95,8 @@ impl Alive {
 
     /// Returns the envelope without its secret.
     pub(crate) fn envelope_without_secret(&self) -> Envelope {
-        let Envelope {
-            payload,
-            signature,
-            secret_envelope: _,
-        } = &self.envelope;
-        Envelope {
-            payload: payload.clone(),
-            signature: signature.clone(),
-            secret_envelope: None,
-        }
+        let Envelope { payload, signature, secret_envelope: _ } = &self.envelope;
+        Envelope { payload: payload.clone(), signature: signature.clone(), secret_envelope: None }
     }
 
     /// Returns what its own organisation dials, else what others do (D-46).
@@ -147,31 +137,18 @@ impl NewAlive<'_> {
                 inc_num: self.stamp.incarnation,
                 seq_num: self.stamp.sequence,
             }),
-            identity: self
-                .identity
-                .map(|identity| identity.as_bytes().clone())
-                .unwrap_or_default(),
+            identity: self.identity.map(|identity| identity.as_bytes().clone()).unwrap_or_default(),
         };
         let tag = Tag::Empty as i32;
         let content = Some(Content::AliveMsg(alive));
-        GossipMessage {
-            tag,
-            content,
-            ..Default::default()
-        }
-        .encode_to_vec()
-        .into()
+        GossipMessage { tag, content, ..Default::default() }.encode_to_vec().into()
     }
 }
 
 /// Serializes the secret that names our internal endpoint, to be signed.
 pub(crate) fn secret_payload(internal_endpoint: &Endpoint) -> Bytes {
     let content = secret::Content::InternalEndpoint(internal_endpoint.as_str().into());
-    Secret {
-        content: Some(content),
-    }
-    .encode_to_vec()
-    .into()
+    Secret { content: Some(content) }.encode_to_vec().into()
 }
 
 /// Reads the internal endpoint; anything that is none reads as none (W-19).

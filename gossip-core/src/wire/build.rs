@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use gossip_proto::gossip::{
     ConnEstablish, DataMessage, Envelope, GossipMessage, MembershipRequest, MembershipResponse,
-    Payload, StateInfoPullRequest, StateInfoSnapshot,
+    Payload, StateInfoPullRequest, StateInfoSnapshot, gossip_message::Content,
 };
 use prost::Message as _;
 
@@ -13,33 +13,16 @@ use crate::{ChannelId, Identity, PkiId};
 
 use super::Tag;
 
-pub(crate) use gossip_proto::gossip::gossip_message::Content;
-
 /// Serializes a message, to be signed or to be sent as it is.
-pub(crate) fn message(
-    nonce: u64,
-    tag: Tag,
-    channel: Option<&ChannelId>,
-    content: Content,
-) -> Bytes {
-    let channel = channel
-        .map(|channel| channel.as_bytes().clone())
-        .unwrap_or_default();
-    let message = GossipMessage {
-        nonce,
-        channel,
-        tag: tag as i32,
-        content: Some(content),
-    };
+fn message(nonce: u64, tag: Tag, channel: Option<&ChannelId>, content: Content) -> Bytes {
+    let channel = channel.map(|channel| channel.as_bytes().clone()).unwrap_or_default();
+    let message = GossipMessage { nonce, channel, tag: tag as i32, content: Some(content) };
     message.encode_to_vec().into()
 }
 
 /// Puts a serialized message into an envelope without a signature (W-20).
-pub(crate) fn unsigned(payload: Bytes) -> Bytes {
-    let envelope = Envelope {
-        payload,
-        ..Default::default()
-    };
+fn unsigned(payload: Bytes) -> Bytes {
+    let envelope = Envelope { payload, ..Default::default() };
     envelope.encode_to_vec().into()
 }
 
@@ -53,9 +36,7 @@ pub(crate) fn conn_establish(
     let content = Content::Conn(ConnEstablish {
         pki_id: pki_id.to_wire(),
         identity: identity.as_bytes().clone(),
-        tls_cert_hash: tls_cert_hash
-            .map(|hash| Bytes::copy_from_slice(&hash))
-            .unwrap_or_default(),
+        tls_cert_hash: tls_cert_hash.map(|hash| Bytes::copy_from_slice(&hash)).unwrap_or_default(),
         probe,
     });
     message(0, Tag::Empty, None, content)
@@ -64,21 +45,13 @@ pub(crate) fn conn_establish(
 /// Makes a membership request around our signed alive message; `known` stays empty (D-38).
 pub(crate) fn membership_request(self_information: Envelope, nonce: u64) -> Bytes {
     let self_information = Some(self_information);
-    let content = Content::MemReq(MembershipRequest {
-        self_information,
-        known: Vec::new(),
-    });
+    let content = Content::MemReq(MembershipRequest { self_information, known: Vec::new() });
     unsigned(message(nonce, Tag::Empty, None, content))
 }
 
 /// Makes a membership response; our own alive message is the last of `alive` (D-27).
 pub(crate) fn membership_response(alive: Vec<Envelope>, dead: Vec<Envelope>, nonce: u64) -> Bytes {
-    unsigned(message(
-        nonce,
-        Tag::Empty,
-        None,
-        Content::MemRes(MembershipResponse { alive, dead }),
-    ))
+    unsigned(message(nonce, Tag::Empty, None, Content::MemRes(MembershipResponse { alive, dead })))
 }
 
 /// Makes a request for StateInfo; the channel is named by our MAC alone (W-26).
@@ -96,13 +69,7 @@ pub(crate) fn snapshot(channel: &ChannelId, elements: Vec<Envelope>) -> Bytes {
 
 /// Makes a block message, unsigned: the orderers signed what is inside (N-44).
 pub(crate) fn block(channel: &ChannelId, number: u64, block: Bytes) -> Bytes {
-    let payload = Payload {
-        seq_num: number,
-        data: block,
-        private_data: Vec::new(),
-    };
-    let content = Content::DataMsg(DataMessage {
-        payload: Some(payload),
-    });
+    let payload = Payload { seq_num: number, data: block, private_data: Vec::new() };
+    let content = Content::DataMsg(DataMessage { payload: Some(payload) });
     unsigned(message(0, Tag::ChanAndOrg, Some(channel), content))
 }

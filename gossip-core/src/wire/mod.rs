@@ -16,8 +16,8 @@ use crate::{ChannelId, Fault, PkiId, Signed, Stamp};
 pub(crate) use self::{
     alive::{Alive, NewAlive, secret_payload},
     build::{
-        Content, block, conn_establish, membership_request, membership_response, message, snapshot,
-        state_info_request, unsigned,
+        block, conn_establish, membership_request, membership_response, snapshot,
+        state_info_request,
     },
     state_info::{NewStateInfo, StateInfo},
     tag::{Tag, is_legal},
@@ -30,9 +30,7 @@ pub(crate) fn open(envelope: &Envelope) -> Result<GossipMessage, Fault> {
 
 /// Returns the SHA-256 of PKI-ID and channel name that stands for a channel (W-25, CH-9).
 pub(crate) fn channel_mac(pki_id: &PkiId, channel: &ChannelId) -> [u8; 32] {
-    let hash = Sha256::new()
-        .chain_update(pki_id.as_bytes())
-        .chain_update(channel.as_bytes());
+    let hash = Sha256::new().chain_update(pki_id.as_bytes()).chain_update(channel.as_bytes());
     hash.finalize().into()
 }
 
@@ -68,28 +66,18 @@ pub(crate) fn is_well_formed(mut payload: &[u8]) -> bool {
 /// If a part that must be there is empty (W-16, W-17).
 pub(crate) fn claims(envelope: &Envelope) -> Result<(Signed, Option<Signed>), Fault> {
     let part = |payload: &Bytes, signature: &Bytes| {
-        let signed = Signed {
-            payload: payload.clone(),
-            signature: signature.clone(),
-        };
-        (!payload.is_empty() && !signature.is_empty())
-            .then_some(signed)
-            .ok_or(Fault::Unsigned)
+        let signed = Signed { payload: payload.clone(), signature: signature.clone() };
+        (!payload.is_empty() && !signature.is_empty()).then_some(signed).ok_or(Fault::Unsigned)
     };
     let message = part(&envelope.payload, &envelope.signature)?;
     let secret = envelope.secret_envelope.as_ref();
-    let secret = secret
-        .map(|secret| part(&secret.payload, &secret.signature))
-        .transpose()?;
+    let secret = secret.map(|secret| part(&secret.payload, &secret.signature)).transpose()?;
     Ok((message, secret))
 }
 
 fn stamp(time: Option<PeerTime>) -> Result<Stamp, Fault> {
     let PeerTime { inc_num, seq_num } = time.ok_or(Fault::Malformed)?;
-    Ok(Stamp {
-        incarnation: inc_num,
-        sequence: seq_num,
-    })
+    Ok(Stamp { incarnation: inc_num, sequence: seq_num })
 }
 
 #[cfg(test)]

@@ -44,19 +44,11 @@ impl StateInfo {
             return Err(Fault::Malformed);
         }
         let properties = message.properties.unwrap_or_default();
-        let chaincode = |WireChaincode {
-                             name,
-                             version,
-                             metadata: _,
-                         }| Chaincode { name, version };
+        let chaincode = |WireChaincode { name, version, metadata: _ }| Chaincode { name, version };
         Ok(Self {
             pki_id: PkiId::from_wire(&message.pki_id).ok_or(Fault::Malformed)?,
             stamp: super::stamp(message.timestamp)?,
-            mac: message
-                .channel_mac
-                .as_ref()
-                .try_into()
-                .map_err(|_| Fault::Malformed)?,
+            mac: message.channel_mac.as_ref().try_into().map_err(|_| Fault::Malformed)?,
             height: properties.ledger_height,
             left: properties.left_channel,
             chaincodes: properties.chaincodes.into_iter().map(chaincode).collect(),
@@ -123,12 +115,6 @@ impl NewStateInfo {
         };
         let tag = Tag::ChanOrOrg as i32;
         let content = Some(Content::StateInfo(info));
-        GossipMessage {
-            tag,
-            content,
-            ..Default::default()
-        }
-        .encode_to_vec()
-        .into()
+        GossipMessage { tag, content, ..Default::default() }.encode_to_vec().into()
     }
 }
