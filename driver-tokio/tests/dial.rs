@@ -25,9 +25,10 @@ use crate::support::{stream_error, transport};
 
 #[tokio::test]
 async fn a_stream_is_dialled_pinged_and_opened_in_this_order_without_a_deadline_c3() {
-    let fake = Fake::start(Answer::Well).await;
+    let fake = Fake::start(Answer::AfterTheFirstFrame).await;
     let mut connection = open(&transport(None), fake.addr, DialPurpose::Stream).await;
-    let _ = timeout(Duration::from_millis(100), connection.incoming.next()).await;
+    connection.writer.send(Bytes::from_static(b"hello"));
+    assert!(connection.incoming.next().await.is_none());
     assert_eq!(
         fake.calls(),
         [

@@ -37,7 +37,7 @@ impl Stream for Replies {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Pin::new(&mut self.0).poll_next(cx).map_err(|farewell| match farewell {
             Farewell::Refused(reason) => Status::unknown(reason),
-            Farewell::TooLarge(reason) => Status::resource_exhausted(reason),
+            Farewell::Invalid(reason) => Status::resource_exhausted(reason),
         })
     }
 }

@@ -109,7 +109,7 @@ impl Connections {
         };
         debug!(%conn, %error, "connection ended");
         slot.writer.finish(match error {
-            StreamError::Invalid(text) => Some(Farewell::TooLarge(text.clone())),
+            StreamError::Invalid(text) => Some(Farewell::Invalid(text.clone())),
             _ => None,
         });
         match error {

@@ -97,8 +97,8 @@ impl Stream for Outgoing {
 pub enum Farewell {
     /// The remote is not served, with a reason for people.
     Refused(String),
-    /// The remote sent a frame that is too large.
-    TooLarge(String),
+    /// The remote sent what is not taken: no frame, or too large a one.
+    Invalid(String),
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
-pub mod raw;
+pub(crate) mod raw;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -20,20 +20,20 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_stream::StreamExt;
 
 /// A certificate authority.
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, rcgen::KeyPair>,
 }
 
 /// A certificate and its key, in every form.
-pub struct Issued {
-    pub der: CertificateDer<'static>,
-    pub key: PrivateKeyDer<'static>,
-    pub pem: String,
-    pub key_pem: String,
+pub(crate) struct Issued {
+    pub(crate) der: CertificateDer<'static>,
+    pub(crate) key: PrivateKeyDer<'static>,
+    pub(crate) pem: String,
+    pub(crate) key_pem: String,
 }
 
 impl Authority {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -41,7 +41,7 @@ impl Authority {
         Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap() }
     }
 
-    pub fn issue(&self, host: &str) -> Issued {
+    pub(crate) fn issue(&self, host: &str) -> Issued {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, host);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -54,39 +54,39 @@ impl Authority {
         }
     }
 
-    pub fn roots(&self) -> Roots {
+    pub(crate) fn roots(&self) -> Roots {
         Roots::from_pem("test roots", self.issuer.pem().as_bytes()).unwrap()
     }
 
-    pub fn der(&self) -> CertificateDer<'static> {
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
         self.issuer.der().clone()
     }
 }
 
 impl Issued {
-    pub fn pair(&self) -> KeyPair {
+    pub(crate) fn pair(&self) -> KeyPair {
         KeyPair::from_pem("test pair", self.pem.as_bytes(), self.key_pem.as_bytes()).unwrap()
     }
 }
 
 /// TLS for a peer on loopback, with a certificate of this authority, which it also trusts.
-pub fn loopback(authority: &Authority) -> TlsConfig {
+pub(crate) fn loopback(authority: &Authority) -> TlsConfig {
     TlsConfig::new(&authority.issue("127.0.0.1").pair(), &authority.roots()).unwrap()
 }
 
 /// A listening transport without a node behind it.
-pub struct Server {
-    pub addr: SocketAddr,
-    pub accepted: Accepted,
-    pub counters: Arc<Counters>,
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) accepted: Accepted,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Server {
-    pub async fn start(tls: Option<TlsConfig>) -> Self {
+    pub(crate) async fn start(tls: Option<TlsConfig>) -> Self {
         Self::with_options(tls, GrpcOptions::default()).await
     }
 
-    pub async fn with_options(tls: Option<TlsConfig>, options: GrpcOptions) -> Self {
+    pub(crate) async fn with_options(tls: Option<TlsConfig>, options: GrpcOptions) -> Self {
         let counters = Arc::<Counters>::default();
         let message_bytes_max = options.message_bytes_max;
         let listener =
@@ -98,20 +98,23 @@ impl Server {
         Self { addr, accepted, counters }
     }
 
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::from(self.addr.to_string())
     }
 
-    pub async fn next(&mut self) -> Connection {
+    pub(crate) async fn next(&mut self) -> Connection {
         self.accepted.recv().await.expect("the server runs")
     }
 }
 
-pub fn transport(tls: Option<TlsConfig>) -> GrpcTransport {
+pub(crate) fn transport(tls: Option<TlsConfig>) -> GrpcTransport {
     GrpcTransport::new(tls, GrpcOptions::default(), Arc::default())
 }
 
-pub async fn dial(transport: &GrpcTransport, endpoint: Endpoint) -> Result<Connection, String> {
+pub(crate) async fn dial(
+    transport: &GrpcTransport,
+    endpoint: Endpoint,
+) -> Result<Connection, String> {
     match transport.dial(endpoint, DialPurpose::Stream).await? {
         Dialled::Stream(connection) => Ok(connection),
         Dialled::Pinged => panic!("a stream was asked for"),
@@ -119,7 +122,10 @@ pub async fn dial(transport: &GrpcTransport, endpoint: Endpoint) -> Result<Conne
 }
 
 /// Dials a server and returns both ends of the stream.
-pub async fn connect(transport: &GrpcTransport, server: &mut Server) -> (Connection, Connection) {
+pub(crate) async fn connect(
+    transport: &GrpcTransport,
+    server: &mut Server,
+) -> (Connection, Connection) {
     let mut dialled = dial(transport, server.endpoint()).await.unwrap();
     let accepted = tokio::select! {
         accepted = server.next() => accepted,
@@ -129,7 +135,7 @@ pub async fn connect(transport: &GrpcTransport, server: &mut Server) -> (Connect
 }
 
 /// Sends back what arrives until the remote ends the stream, then ends it too.
-pub async fn echo(mut connection: Connection) {
+pub(crate) async fn echo(mut connection: Connection) {
     while let Some(Ok(frame)) = connection.incoming.next().await {
         connection.writer.send(frame);
     }
@@ -137,10 +143,10 @@ pub async fn echo(mut connection: Connection) {
     connection.writer.finished().await;
 }
 
-pub async fn next_frame(incoming: &mut Incoming) -> Bytes {
+pub(crate) async fn next_frame(incoming: &mut Incoming) -> Bytes {
     incoming.next().await.expect("the stream goes on").expect("the stream is well")
 }
 
-pub async fn stream_error(incoming: &mut Incoming) -> StreamError {
+pub(crate) async fn stream_error(incoming: &mut Incoming) -> StreamError {
     incoming.next().await.expect("an error, not an end").expect_err("an error, not a frame")
 }

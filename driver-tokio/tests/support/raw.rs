@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 /// Posts a body and returns the `grpc-status` and the body of the answer.
-pub async fn call(addr: SocketAddr, path: &str, body: &[u8]) -> (Option<String>, Bytes) {
+pub(crate) async fn call(addr: SocketAddr, path: &str, body: &[u8]) -> (Option<String>, Bytes) {
     let socket = TokioIo::new(TcpStream::connect(addr).await.unwrap());
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), socket).await.unwrap();
     tokio::spawn(connection);
