@@ -454,3 +454,6 @@ const IMPOSTORS_MAX: usize = 8;
 
 /// How long until such an endpoint is noticed again.
 const IMPOSTOR_MEMORY: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests;

@@ -7,13 +7,18 @@ mod own;
 mod pace;
 mod peers;
 
-use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec,
+    vec::Vec,
+};
 use core::time::Duration;
 
 use bytes::Bytes;
-use gossip_proto::gossip::{Envelope, GossipMessage, SecretEnvelope};
+use gossip_proto::gossip::{Envelope, GossipMessage, SecretEnvelope, gossip_message::Content};
 use prost::Message as _;
-use smallvec::SmallVec;
 
 use crate::{
     CloseReason, Config, Endpoint, Fault, Identity, IdentityFacts, Instant, Notice, OrgId, PkiId,
@@ -21,8 +26,7 @@ use crate::{
     identity::Identities,
     node::Verified,
     rng::Rng,
-    timers::Timers,
-    wire::{self, Alive, Content, NewAlive, secret_payload},
+    wire::{self, Alive, NewAlive, secret_payload},
 };
 
 use super::{Claimed, Discovery, Effect, Timer};
@@ -36,7 +40,7 @@ struct World {
     rng: Rng,
     stats: Stats,
     now: Instant,
-    timers: Timers<Timer>,
+    timers: BTreeMap<Timer, Instant>,
     discovery: Discovery,
     /// What was wanted, without timers and what was answered already.
     log: Vec<(Instant, Effect)>,
@@ -80,7 +84,7 @@ impl World {
             identities,
             stats: Stats::default(),
             now,
-            timers: Timers::new(),
+            timers: BTreeMap::new(),
             discovery,
             log: Vec::new(),
             signer: Signer::Works,
@@ -91,10 +95,7 @@ impl World {
         world
     }
 
-    fn act<R>(
-        &mut self,
-        f: impl FnOnce(&mut Discovery, &mut cx::Cx<'_, Effect>) -> R,
-    ) -> R {
+    fn act<R>(&mut self, f: impl FnOnce(&mut Discovery, &mut cx::Cx<'_, Effect>) -> R) -> R {
         let mut effects = Vec::new();
         let mut cx = cx::Cx {
             now: self.now,
@@ -113,9 +114,11 @@ impl World {
     fn take(&mut self, effect: Effect) {
         match effect {
             Effect::SetTimer { timer, at } => {
-                self.timers.set(timer, at.max(self.now + Duration::from_nanos(1)));
+                self.timers.insert(timer, at.max(self.now + Duration::from_nanos(1)));
             }
-            Effect::CancelTimer(timer) => self.timers.cancel(timer),
+            Effect::CancelTimer(timer) => {
+                self.timers.remove(&timer);
+            }
             Effect::SignAlive { .. } | Effect::SignSecret { .. } => {
                 self.signs += 1;
                 self.unsigned.push(effect);
@@ -147,13 +150,16 @@ impl World {
     /// Lets time pass, with all that is due.
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some((at, _)) = self.timers.next().filter(|(at, _)| *at <= end) {
+        while let Some((at, timer)) = self.next_timer().filter(|(at, _)| *at <= end) {
             self.now = at;
-            while let Some(timer) = self.timers.pop_due(self.now) {
-                self.act(|discovery, cx| discovery.on_timer(timer, cx));
-            }
+            self.timers.remove(&timer);
+            self.act(|discovery, cx| discovery.on_timer(timer, cx));
         }
         self.now = end;
+    }
+
+    fn next_timer(&self) -> Option<(Instant, Timer)> {
+        self.timers.iter().map(|(timer, at)| (*at, *timer)).min()
     }
 
     /// Takes down and forgets what was wanted.
