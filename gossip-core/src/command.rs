@@ -55,7 +55,7 @@ pub enum Command {
         /// Opaque bytes; peers see them.
         metadata: Bytes,
     },
-    /// Contact a peer of our own organisation, again and again until it answers, as a bootstrap peer.
+    /// Contact a peer of our own organisation until it answers, as a bootstrap peer.
     Connect {
         /// Where it listens.
         endpoint: Endpoint,

@@ -45,7 +45,8 @@ impl SigningIdentity {
     /// Joins a certificate and its private key, PKCS#8 or SEC1, on P-256 or P-384.
     ///
     /// The certificate is serialized as Fabric does, in standard PEM, whatever text is around it
-    /// (C2.d). Its validity is not judged; see [`Msp`](crate::Msp) and [`not_after`](Self::not_after).
+    /// (C2.d). Its validity is not judged; see [`Msp`](crate::Msp), and
+    /// [`not_after`](Self::not_after).
     ///
     /// # Errors
     ///

@@ -45,7 +45,10 @@ enum Phase {
 impl Contacts {
     /// Drops the contact whose request had this nonce, and returns its number.
     fn answered(&mut self, nonce: u64) -> Option<u32> {
-        let is_answered = |contact: &Contact| matches!(contact.phase, Phase::Ask { nonce: asked, .. } if asked == nonce);
+        let is_answered = |contact: &Contact| match contact.phase {
+            Phase::Ask { nonce: asked, .. } => asked == nonce,
+            Phase::Identify => false,
+        };
         let id =
             self.entries.iter().find(|(_, contact)| is_answered(contact)).map(|(id, _)| *id)?;
         self.entries.remove(&id);

@@ -292,7 +292,7 @@ impl Node {
     }
 }
 
-/// Says whether a message is one whose tag is not checked, since the main path never sees it (W-22).
+/// Says whether a message's tag is not checked, since the main path never sees it (W-22).
 fn is_unchecked(message: &GossipMessage) -> bool {
     matches!(
         message.content,
