@@ -35,6 +35,7 @@ mod rng;
 mod stats;
 mod time;
 mod timers;
+mod tree;
 mod wire;
 
 pub use crate::{

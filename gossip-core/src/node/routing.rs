@@ -8,6 +8,7 @@ use crate::{
     ChannelId, OrgId, PkiId,
     comm::{Frame, Lane, Topic},
     emitter::{Item, Sources},
+    tree,
     wire::{Alive, StateInfo},
 };
 
@@ -15,6 +16,7 @@ use super::{ChannelIx, Node};
 
 /// A block of a batch.
 struct Block {
+    number: u64,
     frame: Bytes,
     sources: Sources,
 }
@@ -27,11 +29,11 @@ impl Node {
         let mut alives = Vec::new();
         for (item, sources) in batch {
             match item {
-                Item::Block { channel, number: _, frame } => {
+                Item::Block { channel, number, frame } => {
                     let Some(ix) = self.channel_ix(&channel) else {
                         continue;
                     };
-                    let block = Block { frame, sources };
+                    let block = Block { number, frame, sources };
                     match blocks.iter_mut().find(|(known, _)| *known == ix) {
                         Some((_, blocks)) => blocks.push(block),
                         None => blocks.push((ix, alloc::vec![block])),
@@ -52,24 +54,40 @@ impl Node {
         }
     }
 
-    /// Sends blocks of one channel to peers of our organisation that are in it: the same for all
-    /// blocks of the batch (N-17, CH-48).
+    /// Sends blocks of one channel to peers of our organisation that are in it (CH-48): to those
+    /// below us in the block's tree, and now and then to another.
     fn send_blocks(&mut self, ix: ChannelIx, blocks: &[Block]) {
         let channel = &self.channels[ix.0 as usize];
-        let mut receivers = self.alive_peers();
-        // Who sent us all of these is no use as a receiver.
-        receivers.retain(|peer| {
-            channel.is_eligible(peer)
-                && self.is_own_org(peer)
-                && channel.has_org(&self.config.org)
-                && !blocks.iter().all(|block| block.sources.contains(peer))
-        });
-        self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
+        if !channel.has_org(&self.config.org) {
+            return;
+        }
+        let mut members = self.alive_peers();
+        members.retain(|peer| channel.is_eligible(peer) && self.is_own_org(peer));
+        members.push(self.config.pki_id);
         for block in blocks {
-            for peer in receivers.iter().filter(|peer| !block.sources.contains(peer)) {
-                self.push(*peer, Frame::new(block.frame.clone()));
+            for peer in self.receivers(&mut members, block) {
+                self.push(peer, Frame::new(block.frame.clone()));
             }
         }
+    }
+
+    fn receivers(&mut self, members: &mut [PkiId], block: &Block) -> Vec<PkiId> {
+        let (own, fanout) = (self.config.pki_id, self.config.propagate_peer_num);
+        let is_source = block.sources.is_empty();
+        let mut receivers = tree::receivers(members, &own, block.number, fanout, is_source);
+        receivers.retain(|peer| !block.sources.contains(peer));
+        // Not all may know the same members, and not all follow the tree: every other time one more
+        // gets the block, whoever it is. It costs half a copy for each.
+        let is_lucky = fanout > 0 && self.rngs.routing.below(2) == 0;
+        let is_free = |peer: &&PkiId| {
+            **peer != own && !receivers.contains(peer) && !block.sources.contains(peer)
+        };
+        if is_lucky {
+            let mut others: Vec<_> = members.iter().filter(is_free).copied().collect();
+            self.rngs.routing.choose(&mut others, 1);
+            receivers.extend(others);
+        }
+        receivers
     }
 
     /// Sends a StateInfo to any organisation of its channel, if we are in it and its author can be
