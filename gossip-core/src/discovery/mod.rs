@@ -327,10 +327,6 @@ impl Discovery {
         self.peers.alive_len()
     }
 
-    pub(crate) fn is_alive(&self, pki_id: &PkiId) -> bool {
-        self.peers.is_alive(pki_id)
-    }
-
     /// Returns a peer, alive or dead (D-45).
     pub(crate) fn peer(&self, pki_id: &PkiId) -> Option<&Peer> {
         self.peers.get(pki_id)

@@ -3,6 +3,7 @@
 mod contacts;
 mod decline;
 mod exchange;
+mod network;
 mod own;
 mod pace;
 mod peers;
@@ -29,7 +30,7 @@ use crate::{
     wire::{self, Alive, NewAlive, secret_payload},
 };
 
-use super::{Claimed, Discovery, Effect, Timer};
+use super::{Claimed, Discovery, Effect, Peer, Timer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -65,34 +66,44 @@ impl World {
     /// We are peer 0 of `org-a`; peers 1 to 19 are of `org-a`, 20 to 39 of `org-b`, 40 to 59 of
     /// `org-c`, others unknown.
     fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let identity = Identity::new(&b"identity of 0"[..]);
-        let mut config = Config::new(identity, pki(0), "org-a".into(), "me:7051".into());
-        config.external_endpoint = Some("me.example:7051".into());
+        let mut world = Self::of(0, change);
+        world.start();
+        world
+    }
+
+    /// The same as seen by another peer, before it starts.
+    fn of(own: u8, change: impl FnOnce(&mut Config)) -> Self {
+        let identity = Identity::new(Bytes::from(format!("identity of {own}")));
+        let endpoint = Endpoint::from(said(own).internal.unwrap());
+        let mut config = Config::new(identity, pki(own), org(own), endpoint);
+        config.rng_seed = [own; 32];
+        config.external_endpoint = Endpoint::from_wire(&said(own).external);
         config.wall_clock = UnixTime::from_secs(1_000_000);
         change(&mut config);
         let now = Instant::from_nanos(5);
         let mut identities = Identities::new(&config, now);
-        for id in 1..60 {
+        for id in 0..60 {
             let facts = IdentityFacts { pki_id: pki(id), org: org(id), expires_at: None };
             let identity = Identity::new(Bytes::from(format!("identity of {id}")));
             identities.insert(&identity, facts, now, config.wall_clock).unwrap();
         }
-        let discovery = Discovery::new(&config, now, config.wall_clock);
-        let mut world = Self {
+        Self {
             rng: Rng::fork(&config.rng_seed, "discovery"),
+            discovery: Discovery::new(&config, now, config.wall_clock),
             config,
             identities,
             stats: Stats::default(),
             now,
             timers: BTreeMap::new(),
-            discovery,
             log: Vec::new(),
             signer: Signer::Works,
             signs: 0,
             unsigned: Vec::new(),
-        };
-        world.act(|discovery, cx| discovery.start(cx));
-        world
+        }
+    }
+
+    fn start(&mut self) {
+        self.act(|discovery, cx| discovery.start(cx));
     }
 
     fn act<R>(&mut self, f: impl FnOnce(&mut Discovery, &mut cx::Cx<'_, Effect>) -> R) -> R {
@@ -193,7 +204,7 @@ impl World {
     }
 
     fn is_alive(&self, id: u8) -> bool {
-        self.discovery.is_alive(&pki(id))
+        self.discovery.peer(&pki(id)).is_some_and(Peer::is_alive)
     }
 
     fn is_dead(&self, id: u8) -> bool {

@@ -31,12 +31,12 @@ fn found(world: &mut World, contact: u32, peer: Option<u8>) {
 #[test]
 fn our_own_endpoints_are_not_contacted() {
     let mut world = World::new();
-    for endpoint in ["127.0.0.1:7051", "localhost:7051", "me:7051", "me.example:7051"] {
+    for endpoint in ["127.0.0.1:7051", "localhost:7051", "peer0:7051", "peer0.example:7051"] {
         connect(&mut world, endpoint, Claimed::OwnOrg);
         connect(&mut world, endpoint, Claimed::Foreign);
     }
     assert_eq!(did(&mut world), []);
-    for endpoint in ["127.0.0.1:7052", "localhost:70510", "me:7052", "other:7051"] {
+    for endpoint in ["127.0.0.1:7052", "localhost:70510", "peer0:7052", "other:7051"] {
         connect(&mut world, endpoint, Claimed::OwnOrg);
         assert_eq!(did(&mut world), [Did::Handshake(endpoint.into())]);
     }

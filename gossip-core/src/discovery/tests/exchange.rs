@@ -49,7 +49,8 @@ fn a_response_is_unsigned_with_an_empty_tag_and_our_own_message_last() {
     assert_eq!(ids(&alive), [1, 2, 3, 0]);
 }
 
-/// Peers 1 (us: 0), 2, 21 and 41 alive, 3, 22 and 42 dead; 4 and 23 as 2 and 21, but hidden.
+/// Peers 1, 2, 21 and 41 are alive, as are 4 and 23 without an external endpoint; 3, 22 and 42
+/// are dead.
 fn crowd() -> World {
     let mut world = World::new();
     world.learn([1, 2, 21, 41]);
@@ -181,7 +182,7 @@ fn requests_carry_our_secret_to_our_own_organisation_alone() {
     let sent = world.sent();
     let told: BTreeMap<_, _> =
         sent.iter().map(|sent| (sent.to, sent.request().internal_endpoint)).collect();
-    assert_eq!(told[&pki(1)], Some("me:7051".into()));
+    assert_eq!(told[&pki(1)], Some("peer0:7051".into()));
     assert_eq!(told[&pki(21)], None);
     assert_eq!(told[&pki(200)], None, "of unknown organisation");
     assert!(sent.iter().all(|sent| sent.message.nonce == 0 && sent.envelope.signature.is_empty()));

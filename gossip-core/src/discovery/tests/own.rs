@@ -34,13 +34,13 @@ fn our_internal_endpoint_is_in_the_secret_alone() {
     world.learn([1]);
     world.run(5 * SECOND);
     let alive = world.gossiped().remove(0);
-    assert_eq!(alive.endpoint, Some("me.example:7051".into()));
-    assert_eq!(alive.internal_endpoint, Some("me:7051".into()));
+    assert_eq!(alive.endpoint, Some("peer0.example:7051".into()));
+    assert_eq!(alive.internal_endpoint, Some("peer0:7051".into()));
     let secret = alive.envelope.secret_envelope.unwrap();
     assert_eq!(secret.signature, "signature of 0");
     let finds = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
-    assert!(finds(&secret.payload, b"me:7051"));
-    assert!(!finds(&alive.envelope.payload, b"me:7051"));
+    assert!(finds(&secret.payload, b"peer0:7051"));
+    assert!(!finds(&alive.envelope.payload, b"peer0:7051"));
 }
 
 /// D-3.
@@ -166,19 +166,12 @@ fn a_key_that_fails_for_a_while_delays_the_heartbeat_only() {
 /// D4.c.
 #[test]
 fn without_a_signed_secret_messages_go_out_and_the_secret_is_tried_again() {
-    let mut world = World::new();
+    let mut world = World::of(0, |_| {});
     world.signer = Signer::Waits;
-    let mut world = {
-        let mut fresh = World { discovery: new_discovery(&world.config), ..world };
-        fresh.unsigned.clear();
-        fresh.act(|discovery, cx| discovery.start(cx));
-        fresh
-    };
+    world.start();
     world.request(said(1).by(1), 1);
     assert_eq!(world.unsigned.len(), 1, "the secret first");
-    world.signer = Signer::Fails;
     let secret = world.unsigned.remove(0);
-    world.signer = Signer::Waits;
     world.refuse(secret);
     world.sign();
     assert_eq!(world.own_in_response().internal_endpoint, None);
@@ -186,11 +179,7 @@ fn without_a_signed_secret_messages_go_out_and_the_secret_is_tried_again() {
     world.request(said(1).by(99), 2);
     world.sign();
     world.sign();
-    assert_eq!(world.own_in_response().internal_endpoint, Some("me:7051".into()));
-}
-
-fn new_discovery(config: &Config) -> Discovery {
-    Discovery::new(config, Instant::from_nanos(5), config.wall_clock)
+    assert_eq!(world.own_in_response().internal_endpoint, Some("peer0:7051".into()));
 }
 
 impl World {

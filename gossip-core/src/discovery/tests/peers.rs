@@ -28,7 +28,7 @@ fn a_copy_of_what_was_pushed_before_is_not_worth_a_signature_check() {
 fn our_own_messages_change_nothing_and_are_not_passed_on() {
     let mut world = World::new();
     world.drain();
-    let own = said(0).external("me.example:7051").internal("me:7051").by(1);
+    let own = said(0).external("peer0.example:7051").internal("peer0:7051").by(1);
     assert!(!world.discovery.would_accept_pushed(&own));
     assert!(!world.discovery.would_accept_element(&own, false));
     assert!(!world.discovery.would_accept_element(&own, true));
@@ -58,7 +58,7 @@ fn another_process_with_our_identity_is_noticed_once_for_each_pair_of_endpoints(
         );
         notices.len()
     };
-    let own = said(0).external("me.example:7051").internal("me:7051");
+    let own = said(0).external("peer0.example:7051").internal("peer0:7051");
     assert_eq!(notice(own.clone().without_secret()), 0, "our own, stripped");
     assert_eq!(notice(own.clone().internal("other:7051")), 1);
     assert_eq!(notice(own.clone().internal("other:7051")), 0);
@@ -231,7 +231,7 @@ fn the_living_are_listed_in_order_and_the_dead_are_only_looked_up() {
     assert!(world.discovery.knows(&pki(2)) && world.discovery.knows(&pki(0)));
     assert!(!world.discovery.knows(&pki(4)));
     assert!(world.discovery.has_external_endpoint(&pki(0)));
-    assert_eq!(world.discovery.preferred_endpoint(&pki(0)), Some("me:7051".into()));
+    assert_eq!(world.discovery.preferred_endpoint(&pki(0)), Some("peer0:7051".into()));
 }
 
 /// D-46.
