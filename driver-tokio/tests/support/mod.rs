@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod raw;
+pub(crate) mod toy;
 
 use std::{net::SocketAddr, sync::Arc};
 
