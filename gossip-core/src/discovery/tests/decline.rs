@@ -87,6 +87,20 @@ fn a_peer_that_came_alive_is_probed_no_more() {
     assert_eq!(pinged(&mut world), []);
 }
 
+/// D-42.
+#[test]
+fn a_peer_that_dies_again_is_not_probed_twice_at_a_time() {
+    let mut world = World::new();
+    for sequence in 1..4 {
+        world.push(said(1).by(sequence));
+        world.act(|discovery, cx| discovery.on_presumed_dead(&pki(1), cx));
+    }
+    assert_eq!(pinged(&mut world).len(), 1);
+    pong(&mut world, 1, false);
+    world.run(28 * SECOND);
+    assert_eq!(pinged(&mut world).len(), 1);
+}
+
 #[test]
 fn at_most_32_probes_are_under_way() {
     let mut world = World::new();
@@ -155,7 +169,8 @@ fn bootstrap_and_anchor_peers_are_never_forgotten() {
 #[test]
 fn what_a_forgotten_peer_said_stays_refused_for_another_500_seconds() {
     let mut world = World::new();
-    world.push(said(1).by(7));
+    world.push(said(1).by(5));
+    world.response_alive(said(1).by(7));
     world.run(506 * SECOND);
     for alive in [said(1).by(6), said(1).by(7)] {
         assert!(!world.discovery.would_accept_pushed(&alive));

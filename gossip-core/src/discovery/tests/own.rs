@@ -154,8 +154,10 @@ fn of_too_many_that_wait_the_oldest_are_dropped() {
 fn a_key_that_fails_for_a_while_delays_the_heartbeat_only() {
     let mut world = World::new();
     world.learn([1]);
+    world.run(SECOND);
     world.signer = Signer::Fails;
     world.run(10 * SECOND);
+    world.drain();
     world.request(said(1).by(9), 1);
     assert_eq!(world.sent().len(), 0);
     world.signer = Signer::Works;

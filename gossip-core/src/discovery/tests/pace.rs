@@ -32,7 +32,7 @@ fn run(world: &mut World, time: Duration) {
 #[test]
 fn every_four_seconds_three_different_members_are_asked() {
     let mut world = World::new();
-    world.learn(1..10);
+    world.learn(1..11);
     run(&mut world, 30 * SECOND);
     world.drain();
     run(&mut world, 400 * SECOND);
