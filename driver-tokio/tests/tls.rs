@@ -139,13 +139,13 @@ async fn a_certificate_of_an_unknown_authority_is_taken_if_it_is_proven_w43() {
     let mut server = Server::start(Some(loopback(&authority))).await;
     for version in [&TLS12, &TLS13] {
         let stranger = Client::of(&authority).version(version).shows(&unknown, &unknown);
-        assert!(stranger.is_served(server.addr).await, "{version:?}");
+        assert!(stranger.served_by(server.addr).await, "{version:?}");
         let thief = Client::of(&authority)
             .version(version)
             .shows(&unknown, &Authority::new("unknown").issue("client"));
-        assert!(!thief.is_served(server.addr).await, "a certificate without its key: {version:?}");
+        assert!(!thief.served_by(server.addr).await, "a certificate without its key: {version:?}");
         let nobody = Client::of(&authority).version(version);
-        assert!(nobody.is_served(server.addr).await, "gossip refuses it, not TLS: {version:?}");
+        assert!(nobody.served_by(server.addr).await, "gossip refuses it, not TLS: {version:?}");
     }
     let tls = TlsConfig::new(&unknown.pair(), &authority.roots()).unwrap();
     let (_here, there) = connect(&transport(Some(tls)), &mut server).await;
@@ -160,9 +160,9 @@ async fn a_server_that_requires_known_clients_refuses_others() {
     for version in [&TLS12, &TLS13] {
         let client = Client::of(&authority).version(version);
         let (known, unknown) = (clients.issue("client"), authority.issue("client"));
-        assert!(client.clone().shows(&known, &known).is_served(server.addr).await);
-        assert!(!client.clone().shows(&unknown, &unknown).is_served(server.addr).await);
-        assert!(!client.is_served(server.addr).await);
+        assert!(client.clone().shows(&known, &known).served_by(server.addr).await);
+        assert!(!client.clone().shows(&unknown, &unknown).served_by(server.addr).await);
+        assert!(!client.served_by(server.addr).await);
     }
 }
 
@@ -177,7 +177,7 @@ async fn clients_are_asked_for_a_certificate_of_any_authority_w44() {
             let issued = authority.issue("client");
             let client = Client::of(&authority).version(version).shows(&issued, &issued);
             let asked = Arc::clone(&client.asked);
-            assert!(client.is_served(server.addr).await);
+            assert!(client.served_by(server.addr).await);
             assert_eq!(*asked.lock().unwrap(), [0], "{version:?}");
         }
     }
@@ -255,7 +255,7 @@ impl Client {
 
     /// Whether the server speaks HTTP/2 with this client: with TLS 1.3 a client learns only by
     /// reading that its certificate was refused.
-    async fn is_served(self, addr: SocketAddr) -> bool {
+    async fn served_by(self, addr: SocketAddr) -> bool {
         let Ok(mut stream) = self.connect(addr).await else { return false };
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
         let _ = stream.write_all(preface).await;

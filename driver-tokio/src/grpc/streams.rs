@@ -64,6 +64,7 @@ pub(super) struct Responses {
 /// A stream that a server has not accepted yet.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Streaming<Bytes>, Status>> + Send>>;
 
+#[expect(clippy::large_enum_variant, reason = "every stream comes to be open, and is boxed whole")]
 enum State {
     Opening(Opening),
     Open(Streaming<Bytes>),
