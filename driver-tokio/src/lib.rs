@@ -6,6 +6,36 @@
 //! - [`Peer`] composes all of it and listens, or makes a service for a server that runs anyway.
 //! - [`runtime::start`] runs a node over any [`Transport`](transport::Transport).
 //! - [`grpc`] is the transport that Fabric's peers speak, [`tls`] its certificates.
+//!
+//! ```no_run
+//! use std::{error::Error, sync::Arc};
+//!
+//! use gossip_core::{Config, Crypto, Ledger};
+//! use gossip_tokio::{
+//!     Item, Peer,
+//!     tls::{KeyPair, Roots, TlsConfig},
+//! };
+//!
+//! async fn run(
+//!     config: Config,
+//!     crypto: Arc<dyn Crypto + Send + Sync>,
+//!     ledger: Arc<dyn Ledger + Send + Sync>,
+//! ) -> Result<(), Box<dyn Error>> {
+//!     let key_pair = KeyPair::from_files("tls/server.crt", "tls/server.key")?;
+//!     let tls = TlsConfig::new(&key_pair, &Roots::from_files(["tls/ca.crt"])?)?;
+//!     let (peer, address) =
+//!         Peer::builder(config, crypto, ledger).tls(tls).listen("0.0.0.0:7051").await?;
+//!     println!("listening on {address}");
+//!     let mut notices = peer.subscribe(1024).await?;
+//!     while let Some(item) = notices.recv().await {
+//!         match item {
+//!             Item::Notice(notice) => println!("{notice:?}"),
+//!             Item::Lost(count) => println!("{count} notices were lost"),
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 pub mod grpc;
 mod peer;

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::Sleep};
 use tokio_stream::Stream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::transport::{Farewell, Outgoing, StreamError};
 
@@ -107,12 +107,16 @@ impl Stream for Responses {
     }
 }
 
-/// Says why a stream ended; `without_cause` names a status that no error lies behind.
+/// Says why a stream ended; `without_cause` names a status that no error lies behind. Of those,
+/// "out of range" is the codec's own verdict on a frame that is too large.
 fn stream_error(status: &Status, without_cause: fn(String) -> StreamError) -> StreamError {
     let text = describe(status);
     let mut cause = status.source();
     if cause.is_none() {
-        return without_cause(text);
+        return match status.code() {
+            Code::OutOfRange => StreamError::Invalid(text),
+            _ => without_cause(text),
+        };
     }
     while let Some(error) = cause {
         if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {

@@ -201,3 +201,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of frames that may wait for the node, of all connections together. A larger frame waits
 /// until it is alone.
 const UNREAD_BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests;
