@@ -32,6 +32,8 @@ pub(super) struct Handshake {
     /// What the remote sent after its connection message.
     held: VecDeque<Bytes>,
     held_bytes: usize,
+    /// The remote has closed the stream; its claim is still being checked.
+    ended: bool,
 }
 
 /// What the remote says about itself.
@@ -47,10 +49,18 @@ struct Claim {
 impl Handshake {
     /// Takes the verified claim and what came after it, once we have introduced ourselves too.
     fn take_if_done(&mut self) -> Option<(Claim, VecDeque<Bytes>)> {
-        if !(self.introduced && self.verified) {
+        if !(self.verified && (self.introduced || self.ended)) {
             return None;
         }
         Some((self.claim.take()?, core::mem::take(&mut self.held)))
+    }
+
+    /// Takes note that the stream ended; false if the remote had not said who it is.
+    ///
+    /// A probe ends as soon as either side knows the other: the slower one still learns who it was.
+    pub(super) fn end(&mut self) -> bool {
+        self.ended = true;
+        self.claim.is_some()
     }
 }
 
@@ -112,6 +122,7 @@ impl Comm {
                 return false;
             };
             !handshake.introduced
+                && !handshake.ended
                 && own_key(state.tls.map(|tls| tls.local), state.dial.as_ref()) == key
         };
         self.conn_ids().into_iter().filter(is_waiting).collect()
@@ -214,12 +225,21 @@ impl Comm {
         let Some((claim, held)) = handshake.take_if_done() else {
             return;
         };
+        let is_ended = handshake.ended;
         // Its identity may have gone while the signature was checked.
         let Some(org) = cx.org(&claim.pki_id).cloned() else {
             return self.fail_handshake(conn, Fault::UnknownIdentity, cx);
         };
         let dial = state.dial.clone();
+        if is_ended {
+            self.conns.remove(&conn);
+        }
         match dial {
+            Some(Dial::Stream { peer, .. }) if is_ended => {
+                // It may have kept another stream, or refused us: no sign that it is dead.
+                self.give_up(peer, None, cx);
+            }
+            None if is_ended => {}
             None if claim.probe => self.close(conn, CloseReason::ProbeAnswered, cx),
             None => self.open(conn, claim, held, cx),
             Some(Dial::Contact { contact, .. }) => {
@@ -269,18 +289,30 @@ impl Comm {
     }
 
     /// Ends a connection on which nobody was authenticated.
-    pub(super) fn fail_handshake(&mut self, conn: ConnId, fault: Fault, cx: &mut Cx<'_>) {
+    pub(crate) fn fail_handshake(&mut self, conn: ConnId, fault: Fault, cx: &mut Cx<'_>) {
         let Some(state) = self.conns.get(&conn) else {
             return;
         };
-        let Stage::Handshake(_) = state.stage else {
+        let Stage::Handshake(handshake) = &state.stage else {
             return;
         };
+        let is_ended = handshake.ended;
         let (remote, dial) = (state.remote.clone(), state.dial.clone());
         cx.stats.count(fault);
         cx.emit(Effect::HandshakeFailed { conn, remote, fault });
-        self.close(conn, CloseReason::AuthenticationFailed, cx);
+        if is_ended {
+            self.conns.remove(&conn);
+            cx.emit(Effect::CancelTimer(Timer::Handshake(conn)));
+        } else {
+            self.close(conn, CloseReason::AuthenticationFailed, cx);
+        }
         match dial {
+            // Our own failure is not held against the peer.
+            Some(Dial::Stream { peer, .. })
+                if matches!(fault, Fault::JobFailed | Fault::Overflow) =>
+            {
+                self.give_up(peer, None, cx);
+            }
             Some(Dial::Stream { peer, .. }) => self.unreachable(peer, None, cx),
             Some(Dial::Contact { contact, .. }) => {
                 cx.emit(Effect::ContactDone { contact, found: None });

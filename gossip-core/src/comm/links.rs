@@ -157,19 +157,27 @@ impl Comm {
         }
     }
 
-    /// Gives up what waits for a peer that cannot be reached, and lets it rest for a while.
+    /// Gives up a peer that cannot be reached, and presumes it dead (C-26).
     ///
     /// `dial` is the one that failed, `None` if its handshake did.
     pub(super) fn unreachable(&mut self, peer: PkiId, dial: Option<DialId>, cx: &mut Cx<'_>) {
+        if self.give_up(peer, dial, cx) {
+            cx.emit(Effect::PresumedDead { pki_id: peer });
+        }
+    }
+
+    /// Drops what waits for a peer, and lets it rest for a while; false if it is reached by another
+    /// connection.
+    pub(super) fn give_up(&mut self, peer: PkiId, dial: Option<DialId>, cx: &mut Cx<'_>) -> bool {
         let Some(link) = self.links.get_mut(&peer) else {
-            return;
+            return false;
         };
         if dial.is_none() || link.dialing == dial {
             link.dialing = None;
         }
         if link.active.is_some() {
             // The peer reached us meanwhile: all is well (C-22).
-            return;
+            return false;
         }
         cx.stats.messages_dropped += core::mem::take(&mut link.lanes).len() as u64;
         link.failures = link.failures.saturating_add(1);
@@ -177,7 +185,7 @@ impl Comm {
         // Up to half as long again, so that peers do not come back in step.
         let jitter = pause * u32::try_from(cx.rng.below(256)).unwrap_or(0) / 512;
         link.retry_at = cx.now + pause + jitter;
-        cx.emit(Effect::PresumedDead { pki_id: peer });
+        true
     }
 
     /// Puts an authenticated connection to use.
@@ -251,14 +259,15 @@ impl Comm {
         cx: &mut Cx<'_>,
     ) {
         cx.emit(Effect::CancelTimer(Timer::Linger(conn)));
-        let Some(link) = self.links.get(&peer) else {
+        let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
-        let was_active = link.active == Some(conn);
-        self.unlink(peer, conn, cx);
-        if was_active && write_failed && self.links.get(&peer).is_none_or(|l| l.active.is_none()) {
-            self.unreachable(peer, None, cx);
+        let is_last = link.active == Some(conn) && link.spare.is_none() && link.dialing.is_none();
+        if is_last && write_failed {
+            link.active = None;
+            return self.unreachable(peer, None, cx);
         }
+        self.unlink(peer, conn, cx);
     }
 
     /// Takes a connection out of its peer's link; what waits there goes on by another way.

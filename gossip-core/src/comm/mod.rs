@@ -247,21 +247,24 @@ impl Comm {
 
     /// Forgets a connection that has ended.
     pub(crate) fn on_disconnected(&mut self, conn: ConnId, write_failed: bool, cx: &mut Cx<'_>) {
-        let Some(state) = self.conns.get(&conn) else {
+        let Some(state) = self.conns.get_mut(&conn) else {
             return;
         };
-        match state.stage {
-            Stage::Handshake(_) => {
-                self.fail_handshake(conn, Fault::NoHandshake, cx);
-                self.conns.remove(&conn);
+        match &mut state.stage {
+            Stage::Handshake(handshake) => {
+                if !handshake.end() {
+                    self.fail_handshake(conn, Fault::NoHandshake, cx);
+                }
             }
             Stage::Open { pki_id, .. } => {
+                let pki_id = *pki_id;
                 self.conns.remove(&conn);
                 self.open -= 1;
                 cx.emit(Effect::Closed { conn, pki_id, reason: None });
                 self.on_link_lost(pki_id, conn, write_failed, cx);
             }
             Stage::Closing { peer } => {
+                let peer = *peer;
                 self.conns.remove(&conn);
                 if let Some((pki_id, reason)) = peer {
                     cx.emit(Effect::Closed { conn, pki_id, reason: Some(reason) });
@@ -298,7 +301,7 @@ impl Comm {
         }
     }
 
-    /// Closes a connection whose peer sent what no peer may send.
+    /// Closes a connection whose authenticated peer sent what no peer may send.
     pub(crate) fn close_misbehaving(&mut self, conn: ConnId, cx: &mut Cx<'_>) {
         self.close(conn, CloseReason::Misbehaved, cx);
     }

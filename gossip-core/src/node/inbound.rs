@@ -249,12 +249,14 @@ impl Node {
 
     /// Ends a connection whose bytes mean nothing (W-39).
     fn end(&mut self, conn: ConnId, fault: Fault) {
-        let pki_id = match self.comm.progress(conn) {
-            Progress::Open(pki_id) => Some(pki_id),
-            Progress::Gone | Progress::Handshake => None,
-        };
-        self.blame(conn, pki_id, fault);
-        self.comm(|comm, cx| comm.close_misbehaving(conn, cx));
+        match self.comm.progress(conn) {
+            Progress::Gone => {}
+            Progress::Handshake => self.comm(|comm, cx| comm.fail_handshake(conn, fault, cx)),
+            Progress::Open(pki_id) => {
+                self.blame(conn, Some(pki_id), fault);
+                self.comm(|comm, cx| comm.close_misbehaving(conn, cx));
+            }
+        }
     }
 
     // Questions.
