@@ -1,0 +1,61 @@
+//! The `demo` command as people run it.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+#[test]
+fn every_peer_gets_every_made_block() {
+    let report = report(&["--block-size", "10KiB", "--blocks", "5"]);
+    assert_eq!((&report["peers"], &report["orgs"]), (&4.into(), &2.into()));
+    assert_eq!((&report["blocks"], &report["missing"]), (&5.into(), &0.into()));
+    assert_eq!(report["delivered"], 10, "two peers are no sources");
+    assert!(report["block_bytes"].as_u64() >= Some(10 << 10));
+    assert!(report["latency_ms"]["max"].is_number() && report["last_peer_ms"]["p99"].is_number());
+    assert!(report["verifies"].as_u64() > Some(0));
+    assert_eq!(report["transport"], "grpc-tls");
+    assert_eq!(report["idle"], Value::Null);
+}
+
+#[test]
+fn every_peer_gets_every_block_of_a_recorded_chain() {
+    let chain = concat!(env!("CARGO_MANIFEST_DIR"), "/../msp/tests/data/ch1.chain");
+    let report = report(&["--chain", chain, "--blocks", "40"]);
+    assert_eq!((&report["blocks"], &report["missing"]), (&40.into(), &0.into()));
+    assert_eq!(report["delivered"], 80);
+}
+
+#[test]
+fn a_bad_value_is_an_error_that_names_it() {
+    let output = demo(&["--rate", "fast"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr);
+    for part in ["--rate", "'fast'", "such as 5/s, or max"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+}
+
+#[test]
+fn a_missing_chain_file_is_an_error_that_names_it() {
+    let output = demo(&["--chain", "/no/such/file.chain"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("error: /no/such/file.chain: "), "{error}");
+    assert!(output.stdout.is_empty());
+}
+
+/// Runs four peers as fast as they can and returns the report, which must be one line.
+fn report(args: &[&str]) -> Value {
+    let common = ["--peers-per-org", "2", "--rate", "max", "--timeout", "5m", "--json"];
+    let output = demo(&[&common[..], args].concat());
+    let (text, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    assert_eq!((text.lines().count(), &*errors), (1, ""));
+    serde_json::from_str(&text).expect("one JSON object")
+}
+
+fn demo(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gossipd"));
+    command.arg("demo").args(args).env_remove("RUST_LOG").output().expect("gossipd runs")
+}
