@@ -152,7 +152,7 @@ fn of_too_many_that_wait_the_oldest_are_dropped() {
 /// D7.b: not as Fabric, whose heartbeat ends with the first failure.
 #[test]
 fn a_key_that_fails_for_a_while_delays_the_heartbeat_only() {
-    let mut world = World::new();
+    let mut world = World::with(|config| config.publish_cert_period = Duration::ZERO);
     world.learn([1]);
     world.run(SECOND);
     world.signer = Signer::Fails;
