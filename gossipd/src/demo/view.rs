@@ -173,6 +173,9 @@ impl Screen {
     }
 
     fn replace(&mut self, lines: &[String]) -> String {
+        if self.lines == 0 && lines.is_empty() {
+            return String::new();
+        }
         let mut text = String::from(WRAP_OFF);
         if self.lines > 0 {
             text += &format!("\x1b[{}F\x1b[J", self.lines);
@@ -244,7 +247,7 @@ mod tests {
         let lines = ["a".to_owned(), "b".to_owned()];
         assert_eq!(screen.replace(&lines), "\x1b[?7la\nb\n\x1b[?7h");
         assert_eq!(screen.replace(&[]), "\x1b[?7l\x1b[2F\x1b[J\x1b[?7h");
-        assert_eq!(screen.replace(&[]), "\x1b[?7l\x1b[?7h");
+        assert_eq!(screen.replace(&[]), "");
     }
 
     #[test]
