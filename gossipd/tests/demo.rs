@@ -1,7 +1,11 @@
 //! The `demo` command as people run it.
 
-use std::process::{Command, Output};
+use std::{
+    io::{self, BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 #[test]
@@ -42,6 +46,23 @@ fn a_missing_chain_file_is_an_error_that_names_it() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.starts_with("error: /no/such/file.chain: "), "{error}");
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn ctrl_c_ends_a_run_with_status_130_and_no_report() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gossipd"));
+    // The second block is due after a quarter of an hour.
+    command.args(["demo", "--orgs", "1", "--peers-per-org", "2", "--rate", "0.001/s"]);
+    let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command.spawn().expect("gossipd runs");
+    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
+    let publishes = |line: io::Result<String>| line.expect("text").starts_with("publishing");
+    assert!(lines.by_ref().any(publishes));
+    let pid = Pid::from_child(&running);
+    kill_process(pid, Signal::INT).expect("it still runs");
+    assert!(lines.all(|line| line.is_ok()));
+    let output = running.wait_with_output().expect("an end");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(130), &b""[..]));
 }
 
 /// Runs four peers as fast as they can and returns the report, which must be one line.

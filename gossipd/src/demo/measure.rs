@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gossip_core::Fault;
 use gossip_tokio::{PeerStats, Stopped};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -48,6 +49,21 @@ impl Totals {
         self.wire_bytes += transport.wire_bytes_out;
         self.connections += transport.dialled;
     }
+}
+
+/// Returns how often all peers together have seen which fault, without those that nobody saw.
+///
+/// # Errors
+///
+/// If a node has stopped.
+pub(crate) async fn faults(peers: &[Peer]) -> Result<Vec<(Fault, u64)>, Stopped> {
+    let mut counts: Vec<_> = Fault::ALL.iter().map(|&fault| (fault, 0)).collect();
+    for peer in peers {
+        let stats = peer.handle.stats().await?.node;
+        counts.iter_mut().for_each(|(fault, count)| *count += stats.faults(*fault));
+    }
+    counts.retain(|(_, count)| *count > 0);
+    Ok(counts)
 }
 
 /// How long blocks took to the applications of peers that are no sources.

@@ -27,9 +27,9 @@ use tokio::{runtime::Runtime, signal, sync::mpsc, time::sleep};
 pub(crate) use self::args::Args;
 use self::{
     blocks::Supply,
-    measure::{Deliveries, Totals, cpu_time, rss_mib},
+    measure::{Deliveries, Totals, cpu_time, faults, rss_mib},
     peers::Peer,
-    report::{Measured, Report, Rest, lacking_blocks, lacking_peers},
+    report::{Measured, Report, Rest, lacking_blocks, lacking_peers, seen_faults},
     view::{Progress, View},
 };
 
@@ -68,6 +68,7 @@ async fn run_network(args: &Args, seed: u64, supply: Supply) -> Result<Ending, B
     let view = View::start(&progress, args.json);
     let run = Run {
         args,
+        seed,
         channel: supply.channel(),
         blocks: supply.start()?,
         peers: &peers,
@@ -104,6 +105,7 @@ impl Said {
 /// A network that was started, and what is to be done with it.
 struct Run<'a> {
     args: &'a Args,
+    seed: u64,
     channel: ChannelId,
     blocks: mpsc::Receiver<Result<Bytes, String>>,
     peers: &'a [Peer],
@@ -113,7 +115,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn measure(self) -> Result<Said, Box<Failure>> {
-        let Self { args, channel, blocks, peers, started, progress } = self;
+        let Self { args, seed, channel, blocks, peers, started, progress } = self;
         progress.set_phase("finding each other");
         let deadline = started + args.timeout;
         let unknown = membership::wait(peers, &channel, deadline, progress).await?;
@@ -121,7 +123,10 @@ impl Run<'_> {
         let complaint = lacking_peers(peers, &unknown);
         if !complaint.is_empty() {
             let waited = args.timeout;
-            let complaint = format!("membership is not complete after {waited:?}:\n{complaint}");
+            let complaint = format!(
+                "membership is not complete after {waited:?}:\n{complaint}{}",
+                seen_faults(&faults(peers).await?)
+            );
             return Ok(Said { ending: Ending::Missing, report: String::new(), complaint });
         }
         let cpu_before = cpu_time();
@@ -140,7 +145,7 @@ impl Run<'_> {
             rss_mib: rss_mib(),
             rest: rest(peers, args.idle, progress).await?,
         };
-        let report = Report::new(args, &published, &measured);
+        let report = Report::new(args, seed, &published, &measured);
         let report = match args.json {
             true => serde_json::to_string(&report)? + "\n",
             false => report.to_string(),
@@ -149,7 +154,7 @@ impl Run<'_> {
             true => Said { ending: Ending::Complete, report, complaint: String::new() },
             false => {
                 let waited = args.timeout;
-                let lacking = lacking_blocks(peers, last);
+                let lacking = lacking_blocks(peers, last) + &seen_faults(&faults(peers).await?);
                 let complaint = format!("blocks are missing after {waited:?}:\n{lacking}");
                 Said { ending: Ending::Missing, report, complaint }
             }

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use gossip_core::Fault;
 use serde::Serialize;
 
 use super::{
@@ -15,6 +16,8 @@ use super::{
 /// The figures of one run, as `--json` prints them. What was not measured is `null`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
+    #[serde(skip)]
+    seed: u64,
     peers: usize,
     orgs: usize,
     transport: &'static str,
@@ -84,12 +87,13 @@ pub(crate) struct Rest {
 
 impl Report {
     /// Sums up.
-    pub(crate) fn new(args: &Args, published: &Published, measured: &Measured) -> Self {
+    pub(crate) fn new(args: &Args, seed: u64, published: &Published, measured: &Measured) -> Self {
         let Measured { membership, deliveries, totals, cpu, rss_mib, rest } = measured;
         let latency = |percent| percentile(&deliveries.latencies, percent).map(millis);
         let last_peer = |percent| percentile(&deliveries.last_peer, percent).map(millis);
         let blocks = published.count();
         Self {
+            seed,
             peers: args.peers(),
             orgs: args.orgs,
             transport: "grpc-tls",
@@ -140,6 +144,7 @@ impl fmt::Display for Report {
         let per_peer = |value: f64| value / self.peers as f64;
         row("peers", format!("{} of {} organisations", self.peers, self.orgs))?;
         row("transport", self.transport.to_owned())?;
+        row("seed", self.seed.to_string())?;
         row("membership complete after", time(Some(self.membership_ms)))?;
         row("blocks", format!("{} of {}", self.blocks, bytes(self.block_bytes)))?;
         row("deliveries", format!("{}, {} missing", self.delivered, self.missing))?;
@@ -183,6 +188,15 @@ pub(crate) fn lacking_blocks(peers: &[Peer], last: u64) -> String {
         Some(format!("{:<16}lacks {missing} blocks: {height} to {last}\n", peer.name))
     });
     lacking.collect()
+}
+
+/// Says what peers saw that may have to do with it.
+pub(crate) fn seen_faults(faults: &[(Fault, u64)]) -> String {
+    let faults: Vec<_> = faults.iter().map(|(fault, count)| format!("{fault}: {count}")).collect();
+    match faults.as_slice() {
+        [] => "no peer saw a fault\n".to_owned(),
+        faults => format!("faults that peers saw: {}\n", faults.join(", ")),
+    }
 }
 
 /// Says which peers do not know which others, a line a peer.
@@ -292,7 +306,7 @@ mod tests {
     fn report(measured: &Measured) -> Report {
         let args = Line::parse_from(["demo"]).args;
         let published = Published { times: vec![vec![Instant::now(); 2]; 2], bytes: 2000 };
-        Report::new(&args, &published, measured)
+        Report::new(&args, 7, &published, measured)
     }
 
     fn measured(rest: Option<Rest>) -> Measured {
