@@ -42,10 +42,19 @@ pub struct Config {
     pub max_propagation_burst_latency: Duration,
     /// How far below the highest block one is still taken, stored and advertised.
     pub max_block_count_to_store: u64,
+    /// Whether blocks go down a tree of the peers that do the same, instead of to random peers.
+    /// Not Fabric's; such peers know each other by a mark that Fabric's do not see.
+    pub block_tree: bool,
     /// The pause between two membership synchronisations and between two pulls.
     pub pull_interval: Duration,
     /// How many peers are asked each time.
     pub pull_peer_num: usize,
+    /// How long a round of pulling waits for what peers have.
+    pub digest_wait_time: Duration,
+    /// How long after a peer asked what we have it may ask for it.
+    pub request_wait_time: Duration,
+    /// How long a round of pulling waits for what it asked for.
+    pub response_wait_time: Duration,
     /// How long after the start our alive messages carry our identity.
     pub publish_cert_period: Duration,
     /// The pause between two publications of a changed StateInfo.
@@ -94,8 +103,12 @@ impl Config {
             max_propagation_burst_size: 10,
             max_propagation_burst_latency: Duration::from_millis(10),
             max_block_count_to_store: 10,
+            block_tree: true,
             pull_interval: Duration::from_secs(4),
             pull_peer_num: 3,
+            digest_wait_time: Duration::from_secs(1),
+            request_wait_time: Duration::from_millis(1500),
+            response_wait_time: Duration::from_secs(2),
             publish_cert_period: Duration::from_secs(10),
             publish_state_info_interval: Duration::from_secs(4),
             request_state_info_interval: Duration::from_secs(4),
@@ -126,6 +139,9 @@ impl Config {
         }
         let intervals = [
             ("pull_interval", self.pull_interval),
+            ("digest_wait_time", self.digest_wait_time),
+            ("request_wait_time", self.request_wait_time),
+            ("response_wait_time", self.response_wait_time),
             ("publish_state_info_interval", self.publish_state_info_interval),
             ("request_state_info_interval", self.request_state_info_interval),
             ("conn_timeout", self.conn_timeout),
@@ -184,7 +200,7 @@ pub struct Limits {
     pub identity_bytes_max: usize,
     /// Peers that are known, alive or dead; more are refused until others are forgotten.
     pub members_max: usize,
-    /// Bytes of metadata and endpoints in one alive message; one with more is refused.
+    /// Bytes of one alive message but for the identity in it; a longer one is refused.
     pub member_bytes_max: usize,
     /// Bootstrap and anchor peers that are being contacted; more are not.
     pub contacts_max: usize,
@@ -200,6 +216,22 @@ pub struct Limits {
     pub buffered_blocks_max: usize,
     /// Bytes of such blocks, per channel.
     pub buffered_bytes_max: usize,
+    /// Ids of one digest or request that are looked at, and items that one round asks for; the
+    /// rest is ignored.
+    pub pull_ids_max: usize,
+    /// Bytes of one such id; longer ones are ignored.
+    pub pull_id_bytes_max: usize,
+    /// Items of one update that are sent or looked at; the rest is left out or ignored.
+    pub pull_items_max: usize,
+    /// Bytes of items in an update of ours, but for one item; more are left out. At most half of
+    /// `frame_bytes_max` counts.
+    pub pull_update_bytes_max: usize,
+    /// Rounds of pulling under way, of identities and of each channel; the oldest makes room.
+    pub pull_rounds_max: usize,
+    /// Hellos of one peer that may still be followed by a request; more are not answered.
+    pub pull_hellos_max: usize,
+    /// Pulled identities that did not hold, remembered with who sent them; the oldest makes room.
+    pub pull_failures_max: usize,
 }
 
 impl Default for Limits {
@@ -233,6 +265,13 @@ impl Default for Limits {
             foreign_state_info_max: 4096,
             buffered_blocks_max: 1024,
             buffered_bytes_max: 256 * MIB,
+            pull_ids_max: 16_384,
+            pull_id_bytes_max: 64,
+            pull_items_max: 4096,
+            pull_update_bytes_max: 16 * MIB,
+            pull_rounds_max: 32,
+            pull_hellos_max: 16,
+            pull_failures_max: 4096,
         }
     }
 }

@@ -1,10 +1,15 @@
 //! The identities that are known: Fabric's identity mapper.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    vec::Vec,
+};
 
+use bytes::Bytes;
+use gossip_proto::gossip::SecretEnvelope;
 use hashbrown::HashMap;
 
-use crate::{Config, Identity, IdentityFacts, Instant, OrgId, PkiId, UnixTime};
+use crate::{Config, Identity, IdentityFacts, Instant, OrgId, PkiId, Signed, UnixTime};
 
 /// Validated identities by PKI-ID, ours among them.
 ///
@@ -24,6 +29,10 @@ struct Entry {
     org: OrgId,
     expires_at: Option<UnixTime>,
     last_used: Instant,
+    /// The last connection messages under this identity whose signatures held.
+    proofs: VecDeque<Signed>,
+    /// The last secret under this identity whose signature held.
+    secret: Option<SecretEnvelope>,
 }
 
 /// Why an identity was not stored.
@@ -43,6 +52,8 @@ impl Identities {
             org: config.org.clone(),
             expires_at: None,
             last_used: now,
+            proofs: VecDeque::new(),
+            secret: None,
         };
         Self {
             own: config.pki_id,
@@ -71,9 +82,17 @@ impl Identities {
         }
         self.expiring.extend(facts.expires_at.map(|at| (at, facts.pki_id)));
         // A copy of its own: the bytes may be part of a large receive buffer.
-        let identity = Identity::new(bytes::Bytes::copy_from_slice(identity.as_bytes()));
+        let identity = Identity::new(Bytes::copy_from_slice(identity.as_bytes()));
         let IdentityFacts { pki_id, org, expires_at } = facts;
-        self.entries.insert(pki_id, Entry { identity, org, expires_at, last_used: now });
+        let entry = Entry {
+            identity,
+            org,
+            expires_at,
+            last_used: now,
+            proofs: VecDeque::new(),
+            secret: None,
+        };
+        self.entries.insert(pki_id, entry);
         Ok(true)
     }
 
@@ -87,6 +106,38 @@ impl Identities {
         let entry = self.entries.get_mut(pki_id)?;
         entry.last_used = now;
         Some(&entry.identity)
+    }
+
+    /// Says whether this very connection message was verified before: a peer signs one for each of
+    /// its TLS certificates, and shows it on every connection.
+    pub(crate) fn is_proven(&self, pki_id: &PkiId, message: &Signed) -> bool {
+        self.entries.get(pki_id).is_some_and(|entry| entry.proofs.contains(message))
+    }
+
+    /// Remembers a connection message whose signature held.
+    pub(crate) fn prove(&mut self, pki_id: &PkiId, message: Signed) {
+        if let Some(entry) = self.entries.get_mut(pki_id) {
+            if entry.proofs.len() >= PROOFS_MAX {
+                entry.proofs.pop_front();
+            }
+            entry.proofs.push_back(message);
+        }
+    }
+
+    /// Says whether this very secret of a peer was verified before: it hardly ever changes, and most
+    /// copies of an alive message come with it.
+    pub(crate) fn knows_secret(&self, pki_id: &PkiId, secret: &SecretEnvelope) -> bool {
+        self.entries.get(pki_id).is_some_and(|entry| entry.secret.as_ref() == Some(secret))
+    }
+
+    /// Remembers a secret whose signature held.
+    pub(crate) fn note_secret(&mut self, pki_id: &PkiId, secret: &SecretEnvelope) {
+        if let Some(entry) = self.entries.get_mut(pki_id) {
+            let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+            let SecretEnvelope { payload, signature } = secret;
+            let secret = SecretEnvelope { payload: copy(payload), signature: copy(signature) };
+            entry.secret = Some(secret);
+        }
     }
 
     /// Returns the organisation that vouches for a peer.
@@ -146,6 +197,9 @@ impl Identities {
         ids
     }
 }
+
+/// A peer has at most two TLS certificates at a time, and signs a probe and another for each.
+const PROOFS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests;

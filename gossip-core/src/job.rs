@@ -85,7 +85,7 @@ pub enum JobKind {
 }
 
 /// Bytes and the signature over them.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Signed {
     /// What was signed.
     pub payload: Bytes,

@@ -31,6 +31,7 @@ mod ids;
 mod job;
 mod node;
 mod notice;
+mod pull;
 mod rng;
 mod stats;
 mod time;

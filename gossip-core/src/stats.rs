@@ -28,12 +28,18 @@ pub struct Stats {
     pub verifies: u64,
     /// Identities given out to be validated.
     pub validations: u64,
-    /// Different signed statements and blocks that arrived and were worth a check.
+    /// Different signed statements, secrets and blocks that were verified and were news.
     pub unique_messages: u64,
     /// Block copies that arrived.
     pub block_copies: u64,
     /// Blocks that arrived for the first time and verified.
     pub blocks_received: u64,
+    /// Blocks among them that we had asked for.
+    pub blocks_pulled: u64,
+    /// Identities that we had asked for, verified and serve to others.
+    pub identities_pulled: u64,
+    /// Rounds of pulling begun, with somebody to ask.
+    pub pull_rounds: u64,
     /// Messages passed on.
     pub forwarded: u64,
     faults: [u64; Fault::ALL.len()],

@@ -56,6 +56,17 @@ impl Window {
         true
     }
 
+    /// Lists the numbers of the blocks that can be served.
+    pub(super) fn served(&self) -> impl Iterator<Item = u64> + '_ {
+        let served = self.blocks.iter().filter(|(_, entry)| entry.frame.is_some());
+        served.map(|(number, _)| *number)
+    }
+
+    /// Returns the frame of a block that can be served.
+    pub(super) fn frame(&self, number: u64) -> Option<Bytes> {
+        self.blocks.get(&number)?.frame.clone()
+    }
+
     /// Forgets a block, so that another copy of it may come.
     pub(super) fn remove(&mut self, number: u64) {
         self.blocks.remove(&number);
@@ -117,6 +128,16 @@ impl Backlog {
         self.next.is_some_and(|next| number >= next)
             && !self.waiting.contains_key(&number)
             && self.committing.as_ref().is_none_or(|(committing, _)| *committing != number)
+    }
+
+    /// Returns the number of the next block, if it is not here.
+    pub(super) fn missing(&self) -> Option<u64> {
+        self.next.filter(|next| self.lacks(*next))
+    }
+
+    /// Says whether blocks wait for one that is not here.
+    pub(super) fn has_gap(&self) -> bool {
+        !self.waiting.is_empty() && self.missing().is_some()
     }
 
     /// Keeps a block until its turn comes. When full, a block that is nearer to its turn takes the

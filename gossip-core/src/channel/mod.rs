@@ -318,16 +318,16 @@ impl Channel {
         }
     }
 
-    /// Takes a verified block; says what became of it (CH-41).
+    /// Takes a verified block; says what became of it (CH-41). Without its frame it is not served.
     pub(crate) fn on_block(
         &mut self,
         number: u64,
         block: Bytes,
-        frame: Bytes,
+        frame: Option<Bytes>,
         cx: &mut Cx<'_>,
     ) -> BlockFate {
         let fate = self.fate(number);
-        if fate == BlockFate::New {
+        if let Some(frame) = frame.filter(|_| fate == BlockFate::New) {
             self.store(number, frame, cx);
         }
         if fate != BlockFate::Stale {
@@ -335,6 +335,31 @@ impl Channel {
             self.commit_next(cx);
         }
         fate
+    }
+
+    /// Lists the numbers of the blocks that are served.
+    pub(crate) fn served(&self) -> impl Iterator<Item = u64> + '_ {
+        self.window.served()
+    }
+
+    /// Returns a block that is served, as the frame that it came in.
+    pub(crate) fn served_frame(&self, number: u64) -> Option<Bytes> {
+        self.window.frame(number)
+    }
+
+    /// Says whether a block that a peer offers lacks here (P-40).
+    pub(crate) fn wants(&self, number: u64) -> bool {
+        number >= self.height() && self.fate(number) != BlockFate::Stale
+    }
+
+    /// Returns the number of the block that the ledger waits for, if it has not come.
+    pub(crate) fn missing(&self) -> Option<u64> {
+        self.backlog.missing()
+    }
+
+    /// Says whether later blocks wait for one that has not come.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.backlog.has_gap()
     }
 
     /// Takes a block of our own, to be served; it is for the caller to commit it (CH-49).

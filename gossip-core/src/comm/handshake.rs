@@ -186,9 +186,13 @@ impl Comm {
         let Some(claim) = self.claim(conn) else {
             return;
         };
+        let pki_id = claim.pki_id;
+        if claim.secret.is_none() && cx.identities.is_proven(&pki_id, &claim.message) {
+            return self.on_signature(conn, Ok(()), cx);
+        }
         let (identity, message, secret) =
             (claim.identity.clone(), claim.message.clone(), claim.secret.clone());
-        cx.emit(Effect::Verify { conn, identity, message, secret });
+        cx.emit(Effect::Verify { conn, pki_id, identity, message, secret });
     }
 
     /// Takes the verdict on the signature of the remote's connection message.

@@ -76,6 +76,7 @@ pub(crate) enum Effect {
     /// Check a signature; answer with `on_signature`.
     Verify {
         conn: ConnId,
+        pki_id: PkiId,
         identity: Identity,
         message: Signed,
         secret: Option<Signed>,

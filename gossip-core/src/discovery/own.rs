@@ -7,7 +7,7 @@ use gossip_proto::gossip::{Envelope, SecretEnvelope};
 
 use crate::{
     Config, Endpoint, Fault, Instant, PkiId, Stamp, UnixTime,
-    wire::{Alive, NewAlive, secret_payload},
+    wire::{Alive, NewAlive, extension, secret_payload},
 };
 
 use super::{Cx, Effect};
@@ -243,6 +243,7 @@ impl Own {
             endpoint: self.external_endpoint.as_ref(),
             metadata: &self.metadata,
             identity: has_identity.then_some(&cx.config.identity),
+            extensions: if cx.config.block_tree { extension::BLOCK_TREE } else { 0 },
         };
         let payload = message.payload();
         self.signing = Some(Signing { payload: payload.clone(), made_at: cx.now, has_identity });

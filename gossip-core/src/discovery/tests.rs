@@ -340,6 +340,7 @@ impl Said {
             endpoint: Endpoint::from_wire(&self.external).as_ref(),
             metadata: &Bytes::from_static(self.metadata),
             identity: None,
+            extensions: 0,
         }
         .payload();
         let secret = |endpoint: String| SecretEnvelope {

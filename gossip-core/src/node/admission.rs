@@ -6,13 +6,13 @@ use alloc::boxed::Box;
 use crate::{
     Fault, Identity, JobKind,
     channel::BlockFate,
-    discovery::Discovery,
     wire::{self, Alive, StateInfo},
 };
 
 use super::{
     Node, Verified,
     flights::{AliveRole, Boarding, Claim, FlightKey, InfoRole, Waiter, What},
+    identity_pull::IdentityMessage,
     jobs::Purpose,
 };
 
@@ -25,7 +25,7 @@ impl Node {
     pub(super) fn admit(&mut self, claim: Claim) -> Result<(), Fault> {
         match &claim.what {
             What::Alive { alive, role } => {
-                if is_answered(&self.discovery, alive, *role) {
+                if self.is_answered(alive, *role) {
                     return self.skip_verification(claim);
                 }
                 self.check_alive(alive, *role)?;
@@ -42,6 +42,17 @@ impl Node {
                 }
             }
             What::Block { .. } => {}
+            What::Identity(message) if self.has_identity_message(&message.pki_id) => {
+                return Err(Fault::Stale);
+            }
+            What::Identity(message) => match self.identities.get(&message.pki_id) {
+                Some(known) if *known == message.identity => {}
+                Some(_) => return Err(Fault::BadIdentity),
+                None => {
+                    let identity = message.identity.clone();
+                    return self.await_identity(&identity, Waiter::Claim(Box::new(claim)));
+                }
+            },
         }
         let key = claim.key();
         match self.flights.board(claim, &self.config.limits) {
@@ -135,15 +146,17 @@ impl Node {
         match &self.flights.leader(key)?.what {
             What::Alive { alive, .. } => {
                 let (message, secret) = wire::claims(&alive.envelope).ok()?;
-                // A secret that its owner has not changed was checked with the last message.
-                let known = self.discovery.peer(&alive.pki_id).map(|peer| &peer.message.envelope);
-                let is_known = known.is_some_and(|known| {
-                    known.secret_envelope.is_some()
-                        && known.secret_envelope == alive.envelope.secret_envelope
-                });
-                let secret = secret.filter(|_| !is_known);
+                // A secret that its owner has not changed was checked with another message.
+                let secret = secret.filter(|_| !self.knows_secret(alive));
+                let is_known = self.knows_statement(alive);
                 let identity = self.identities.use_of(&alive.pki_id, self.clock.now)?.clone();
-                Some(JobKind::Verify { identity, message, secret })
+                Some(match secret {
+                    // The message came before, through another organisation: the secret is new.
+                    Some(message) if is_known => {
+                        JobKind::Verify { identity, message, secret: None }
+                    }
+                    secret => JobKind::Verify { identity, message, secret },
+                })
             }
             What::Info { info, channel, .. } => {
                 let (message, secret) = wire::claims(&info.envelope).ok()?;
@@ -161,7 +174,37 @@ impl Node {
                 number: *number,
                 block: block.clone(),
             }),
+            What::Identity(IdentityMessage { identity, envelope, .. }) => {
+                let (message, secret) = wire::claims(envelope).ok()?;
+                Some(JobKind::Verify { identity: identity.clone(), message, secret })
+            }
         }
+    }
+
+    /// Says whether the verdict on an alive message is known: all that is signed in it was verified
+    /// before.
+    ///
+    /// Then a repeated request is answered and a message that came in a response is passed on when
+    /// it is pushed, without a second check.
+    fn is_answered(&self, alive: &Alive, role: AliveRole) -> bool {
+        let is_wanted = match role {
+            AliveRole::Pushed => self.discovery.would_accept_pushed(alive),
+            AliveRole::Request { .. } => true,
+            AliveRole::ResponseAlive | AliveRole::ResponseDead => false,
+        };
+        is_wanted && self.knows_statement(alive) && self.knows_secret(alive)
+    }
+
+    /// Says whether an alive message is the one that its peer is known by.
+    pub(super) fn knows_statement(&self, alive: &Alive) -> bool {
+        let known = self.discovery.peer(&alive.pki_id);
+        known.is_some_and(|known| known.message.is_same_statement(alive))
+    }
+
+    /// Says whether the secret of an alive message was verified before, or there is none.
+    pub(super) fn knows_secret(&self, alive: &Alive) -> bool {
+        let secret = alive.envelope.secret_envelope.as_ref();
+        secret.is_none_or(|secret| self.identities.knows_secret(&alive.pki_id, secret))
     }
 
     /// Says whether a block is still worth having.
@@ -170,21 +213,7 @@ impl Node {
             What::Block { channel, number, .. } => {
                 self.channels[channel.0 as usize].fate(number) != BlockFate::Stale
             }
-            What::Alive { .. } | What::Info { .. } => false,
+            What::Alive { .. } | What::Info { .. } | What::Identity(_) => false,
         }
     }
-}
-
-/// Says whether the verdict on an alive message is known: it is the one that is stored, byte for
-/// byte.
-///
-/// Then a repeated request is answered and a message that came in a response is passed on when it
-/// is pushed, without a second check.
-fn is_answered(discovery: &Discovery, alive: &Alive, role: AliveRole) -> bool {
-    let is_wanted = match role {
-        AliveRole::Pushed => discovery.would_accept_pushed(alive),
-        AliveRole::Request { .. } => true,
-        AliveRole::ResponseAlive | AliveRole::ResponseDead => false,
-    };
-    is_wanted && discovery.is_known_statement(alive)
 }

@@ -13,7 +13,7 @@ use crate::{
     wire,
 };
 
-use super::{ChannelIx, Effect, Node, jobs::Purpose};
+use super::{ChannelIx, Effect, Node, block_pull::BlockPull, jobs::Purpose, pull::Puller};
 
 impl Node {
     pub(super) fn on_command(&mut self, command: Command) -> Result<(), CommandError> {
@@ -106,8 +106,10 @@ impl Node {
         };
         let channel = Channel::new(id.clone(), height, &mut cx);
         self.channels.push(channel);
-        self.channel_index.insert(id, ix);
+        self.channel_index.insert(id.clone(), ix);
         self.queue.extend(effects.into_iter().map(|effect| Effect::Channel(ix, effect)));
+        self.block_pulls.push(BlockPull::new(id));
+        self.pull(Puller::Blocks(ix), |engine, cx| engine.start(cx));
         Ok(ix)
     }
 

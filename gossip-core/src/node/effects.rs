@@ -30,9 +30,13 @@ impl Node {
                     self.comm(|comm, cx| comm.on_identity(conn, Err(fault), cx));
                 }
             }
-            comm::Effect::Verify { conn, identity, message, secret } => {
-                let kind = JobKind::Verify { identity, message, secret };
-                self.begin_job(kind, Purpose::Handshake { conn });
+            comm::Effect::Verify { conn, pki_id, identity, message, secret } => {
+                let proof = (message.clone(), secret.clone());
+                // A peer shows the same message on each of its connections.
+                if self.flights.await_proof(proof.clone(), conn) {
+                    let kind = JobKind::Verify { identity, message, secret };
+                    self.begin_job(kind, Purpose::Handshake { pki_id, proof });
+                }
             }
             comm::Effect::Opened { conn, pki_id, inbound } => {
                 self.identities.use_of(&pki_id, self.clock.now);

@@ -10,11 +10,11 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::{
-    ConnId, Identity, Limits, PkiId, Stamp,
+    ConnId, Identity, Limits, PkiId, Signed, Stamp,
     wire::{Alive, StateInfo},
 };
 
-use super::ChannelIx;
+use super::{ChannelIx, block_pull::Batch, identity_pull::IdentityMessage};
 
 /// Something that a peer sent and that is believed only once a job says so.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ pub(super) struct Claim {
 pub(super) enum What {
     Alive { alive: Alive, role: AliveRole },
     Info { info: StateInfo, role: InfoRole, channel: Option<ChannelIx> },
-    Block { channel: ChannelIx, number: u64, block: Bytes, frame: Bytes },
+    Block { channel: ChannelIx, number: u64, block: Bytes, frame: Bytes, role: BlockRole },
+    Identity(IdentityMessage),
 }
 
 /// How an alive message came.
@@ -53,12 +54,24 @@ pub(super) enum InfoRole {
     Element,
 }
 
+/// How a block came.
+#[derive(Clone, Debug)]
+pub(super) enum BlockRole {
+    /// By itself.
+    Pushed,
+    /// In an update that we asked for.
+    Pulled(Batch),
+    /// In one that came late: it is not served to others (P-14).
+    Late(Batch),
+}
+
 /// What a claim is about: of two with the same key, one makes the other superfluous.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum FlightKey {
     Alive(PkiId, Stamp),
     Info([u8; 32], Stamp),
     Block(ChannelIx, u64),
+    Identity(PkiId),
 }
 
 impl Claim {
@@ -67,6 +80,17 @@ impl Claim {
             What::Alive { alive, .. } => FlightKey::Alive(alive.pki_id, alive.stamp),
             What::Info { info, .. } => FlightKey::Info(info.mac, info.stamp),
             What::Block { channel, number, .. } => FlightKey::Block(*channel, *number),
+            What::Identity(message) => FlightKey::Identity(message.pki_id),
+        }
+    }
+
+    /// Returns the update that a block came in.
+    pub(super) const fn batch(&self) -> Option<&Batch> {
+        match &self.what {
+            What::Block { role: BlockRole::Pulled(batch) | BlockRole::Late(batch), .. } => {
+                Some(batch)
+            }
+            What::Block { .. } | What::Alive { .. } | What::Info { .. } | What::Identity(_) => None,
         }
     }
 
@@ -84,6 +108,7 @@ impl Claim {
                 info.envelope == other.envelope && channel == theirs
             }
             (What::Block { block, .. }, What::Block { block: other, .. }) => block == other,
+            (What::Identity(message), What::Identity(other)) => message.envelope == other.envelope,
             _ => false,
         }
     }
@@ -93,6 +118,7 @@ impl Claim {
             What::Alive { alive, .. } => alive.envelope.payload.len(),
             What::Info { info, .. } => info.envelope.payload.len(),
             What::Block { block, .. } => block.len(),
+            What::Identity(message) => message.envelope.payload.len(),
         }
     }
 }
@@ -107,6 +133,9 @@ pub(super) struct Flight {
     /// Those with other bytes: the first is checked if the leader fails.
     pub(super) rivals: Vec<Claim>,
 }
+
+/// A connection message, with its secret if it has one.
+pub(super) type Proof = (Signed, Option<Signed>);
 
 /// Who waits for an identity to be validated.
 #[derive(Debug)]
@@ -131,6 +160,8 @@ pub(super) enum Boarding {
 pub(super) struct Flights {
     flights: HashMap<FlightKey, Flight>,
     identities: HashMap<Identity, Vec<Waiter>>,
+    /// Connections by the connection message that is being verified for them.
+    proofs: HashMap<Proof, Vec<ConnId>>,
     held: HashMap<ConnId, usize>,
     claims: usize,
     bytes: usize,
@@ -212,6 +243,18 @@ impl Flights {
             }
         }
         waiters
+    }
+
+    /// Lets a connection wait for its remote's message to be verified; true if nobody else does.
+    pub(super) fn await_proof(&mut self, proof: Proof, conn: ConnId) -> bool {
+        let waiting = self.proofs.entry(proof).or_default();
+        waiting.push(conn);
+        waiting.len() == 1
+    }
+
+    /// Takes the connections that wait for a connection message.
+    pub(super) fn take_proof(&mut self, proof: &Proof) -> Vec<ConnId> {
+        self.proofs.remove(proof).unwrap_or_default()
     }
 
     pub(super) fn clear(&mut self) {

@@ -18,18 +18,19 @@ use crate::{
 
 use super::{
     ChannelIx, Node,
-    flights::{AliveRole, Claim, InfoRole, What},
+    flights::{AliveRole, BlockRole, Claim, InfoRole, What},
+    pull::Step,
 };
 
 /// Where a message came from.
 #[derive(Clone, Copy, Debug)]
-struct Origin {
-    conn: ConnId,
-    from: PkiId,
+pub(super) struct Origin {
+    pub(super) conn: ConnId,
+    pub(super) from: PkiId,
 }
 
 impl Origin {
-    const fn claim(self, what: What) -> Claim {
+    pub(super) const fn claim(self, what: What) -> Claim {
         Claim { conn: self.conn, from: self.from, what }
     }
 }
@@ -68,6 +69,7 @@ impl Node {
             }
         };
         if is_unchecked(&message) {
+            self.decline_private_data(origin, &message);
             // Connection messages (W-41) and what no subsystem here consumes (N-9).
             return Ok(());
         }
@@ -90,14 +92,25 @@ impl Node {
             Content::StateInfoPullReq(request) => self.on_state_info_request(origin, &request),
             Content::StateSnapshot(snapshot) => self.on_snapshot(origin, &channel, snapshot),
             Content::DataMsg(data) => self.on_block(origin, frame, &channel, data),
-            // Pull, election and state transfer answer these.
-            Content::Hello(_)
-            | Content::DataDig(_)
-            | Content::DataReq(_)
-            | Content::DataUpdate(_)
-            | Content::LeadershipMsg(_)
-            | Content::StateRequest(_)
-            | Content::StateResponse(_) => Ok(()),
+            Content::Hello(pull) => {
+                self.on_pull(origin, &channel, pull.msg_type, pull.nonce, Step::Hello)
+            }
+            Content::DataDig(pull) => {
+                let step = Step::Digest(pull.digests);
+                self.on_pull(origin, &channel, pull.msg_type, pull.nonce, step)
+            }
+            Content::DataReq(pull) => {
+                let step = Step::Request(pull.digests);
+                self.on_pull(origin, &channel, pull.msg_type, pull.nonce, step)
+            }
+            Content::DataUpdate(pull) => {
+                let step = Step::Update(pull.data);
+                self.on_pull(origin, &channel, pull.msg_type, pull.nonce, step)
+            }
+            // Election and state transfer answer these.
+            Content::LeadershipMsg(_) | Content::StateRequest(_) | Content::StateResponse(_) => {
+                Ok(())
+            }
             Content::PeerIdentity(_)
             | Content::Empty(_)
             | Content::Conn(_)
@@ -105,6 +118,19 @@ impl Node {
             | Content::PrivateReq(_)
             | Content::PrivateRes(_)
             | Content::PrivateData(_) => Err(Fault::Unexpected),
+        }
+    }
+
+    /// Answers private data that nobody here keeps, so that its sender looks for another at once.
+    ///
+    /// Without an answer a Fabric peer that endorses waits three seconds for each transaction.
+    fn decline_private_data(&mut self, origin: Origin, message: &GossipMessage) {
+        let Some(Content::PrivateData(data)) = &message.content else { return };
+        let has_data = data.payload.as_ref().is_some_and(|data| !data.private_rwset.is_empty());
+        if message.nonce != 0 && has_data {
+            let frame =
+                Frame::new(wire::negative_ack(message.nonce, "private data is not kept here"));
+            self.comm(|comm, cx| comm.respond(origin.conn, Lane::Control, frame, cx));
         }
     }
 
@@ -202,7 +228,11 @@ impl Node {
             if self.channel_of_mac(&info.pki_id, &info.mac) != Some(ix) {
                 return Err(Fault::WrongChannel);
             }
-            if !self.discovery.knows(&info.pki_id) || self.identities.org(&info.pki_id).is_none() {
+            if self.identities.org(&info.pki_id).is_none() {
+                self.blame(origin.conn, Some(origin.from), Fault::UnknownIdentity);
+                continue;
+            }
+            if !self.discovery.knows(&info.pki_id) {
                 self.stats.count(Fault::UnknownIdentity);
                 continue;
             }
@@ -228,11 +258,12 @@ impl Node {
         if self.channels[ix.0 as usize].fate(number) == BlockFate::Stale {
             return Err(Fault::Stale);
         }
-        self.admit(origin.claim(What::Block { channel: ix, number, block: payload.data, frame }))
+        let (block, role) = (payload.data, BlockRole::Pushed);
+        self.admit(origin.claim(What::Block { channel: ix, number, block, frame, role }))
     }
 
     /// Admits one of many claims in a message: its fault is not that of the others.
-    fn admit_element(&mut self, claim: Claim) {
+    pub(super) fn admit_element(&mut self, claim: Claim) {
         let (conn, from) = (claim.conn, claim.from);
         if let Err(fault) = self.admit(claim) {
             self.blame(conn, Some(from), fault);
@@ -242,6 +273,10 @@ impl Node {
     /// Counts a fault, and names who is to blame if an honest peer would not have done it.
     pub(super) fn blame(&mut self, conn: ConnId, pki_id: Option<PkiId>, fault: Fault) {
         self.stats.count(fault);
+        // It spoke of somebody whom we do not know: it may know who that is.
+        if let Some(from) = pki_id.filter(|_| fault == Fault::UnknownIdentity) {
+            self.hurry_identities(from);
+        }
         if is_misbehaviour(fault) {
             self.notify(Notice::PeerMisbehaved { conn, pki_id, fault });
         }
@@ -273,12 +308,12 @@ impl Node {
         self.channel_ixs().find(fits)
     }
 
-    fn channel_of_name(&self, name: &Bytes) -> Option<ChannelIx> {
+    pub(super) fn channel_of_name(&self, name: &Bytes) -> Option<ChannelIx> {
         self.channel_index.get(&ChannelId::new(name.clone())).copied()
     }
 
     /// Checks that the sender's organisation is in the channel (CH-39).
-    fn check_sender(&self, ix: ChannelIx, from: &PkiId) -> Result<(), Fault> {
+    pub(super) fn check_sender(&self, ix: ChannelIx, from: &PkiId) -> Result<(), Fault> {
         let channel = &self.channels[ix.0 as usize];
         let is_member = self.identities.org(from).is_some_and(|org| channel.has_org(org));
         is_member.then_some(()).ok_or(Fault::WrongOrg)

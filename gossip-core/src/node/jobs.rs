@@ -5,9 +5,12 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use crate::{ConnId, Identity, Instant, Job, JobId, JobKind, PkiId, comm::OwnConnKey};
+use crate::{Identity, Instant, Job, JobId, JobKind, PkiId, comm::OwnConnKey};
 
-use super::{ChannelIx, flights::FlightKey};
+use super::{
+    ChannelIx,
+    flights::{FlightKey, Proof},
+};
 
 /// What to do with a job's answer.
 #[derive(Debug)]
@@ -20,8 +23,10 @@ pub(super) enum Purpose {
     SignSecret { payload: Bytes },
     /// Our StateInfo on a channel.
     SignInfo { channel: ChannelIx, payload: Bytes },
+    /// Our identity message.
+    SignIdentity { payload: Bytes },
     /// The signature of a remote's connection message.
-    Handshake { conn: ConnId },
+    Handshake { pki_id: PkiId, proof: Proof },
     /// An identity that somebody waits for.
     Identity { identity: Identity },
     /// A stored identity that is under suspicion.

@@ -4,12 +4,15 @@
 //! queue, which is drained in a loop: nothing recurses.
 
 mod admission;
+mod block_pull;
 mod commands;
 mod effects;
 mod flights;
 mod foreign;
+mod identity_pull;
 mod inbound;
 mod jobs;
+mod pull;
 mod routing;
 mod verdicts;
 mod verified;
@@ -22,8 +25,8 @@ use alloc::{
 use core::{mem, time::Duration};
 
 use crate::{
-    Action, ChannelId, Command, CommandError, Config, ConfigError, Event, Instant, Job, JobKind,
-    Notice, Stats, UnixTime,
+    Action, ChannelId, CloseReason, Command, CommandError, Config, ConfigError, Event, Instant,
+    Job, JobKind, Notice, Stats, UnixTime,
     channel::{self, Channel},
     comm::{self, Comm},
     cx::Cx,
@@ -37,9 +40,12 @@ use crate::{
 pub(crate) use self::verified::Verified;
 pub use self::views::{ChannelPeer, Member};
 use self::{
+    block_pull::BlockPull,
     flights::Flights,
     foreign::ForeignInfos,
+    identity_pull::IdentityPull,
     jobs::{Jobs, Purpose},
+    pull::Puller,
 };
 
 /// A gossip node that performs no I/O.
@@ -71,6 +77,9 @@ pub struct Node {
     channels: Vec<Channel>,
     channel_index: BTreeMap<ChannelId, ChannelIx>,
     foreign: ForeignInfos,
+    identity_pull: IdentityPull,
+    /// By [`ChannelIx`], as the channels.
+    block_pulls: Vec<BlockPull>,
     rngs: Rngs,
     scratch: Scratch,
     stopped: bool,
@@ -101,6 +110,7 @@ struct Rngs {
     comm: Rng,
     discovery: Rng,
     emitter: Rng,
+    pull: Rng,
     routing: Rng,
 }
 
@@ -111,6 +121,7 @@ struct Scratch {
     comm: Vec<comm::Effect>,
     discovery: Vec<discovery::Effect>,
     emitter: Vec<emitter::Effect>,
+    pull: Vec<crate::pull::Effect>,
 }
 
 #[derive(Debug)]
@@ -119,6 +130,7 @@ enum Effect {
     Comm(comm::Effect),
     Discovery(discovery::Effect),
     Emitter(emitter::Effect),
+    Pull(Puller, crate::pull::Effect),
 }
 
 /// Names a timer. The order is that in which timers go that are due together.
@@ -129,6 +141,8 @@ enum TimerKey {
     Identity(IdentityTimer),
     Discovery(discovery::Timer),
     Channel(ChannelIx, channel::Timer),
+    Pull(Puller, crate::pull::Timer),
+    Lag(ChannelIx),
     Emit,
 }
 
@@ -162,6 +176,8 @@ pub enum TimerKind {
     StateInfo,
     /// Blocks of a channel.
     Block,
+    /// Asking for identities and blocks.
+    Pull,
 }
 
 impl Node {
@@ -178,6 +194,7 @@ impl Node {
             comm: fork("comm"),
             discovery: fork("discovery"),
             emitter: fork("emitter"),
+            pull: fork("pull"),
             routing: fork("routing"),
         };
         let mut node = Self {
@@ -195,6 +212,8 @@ impl Node {
             channels: Vec::new(),
             channel_index: BTreeMap::new(),
             foreign: ForeignInfos::new(&config),
+            identity_pull: IdentityPull::new(),
+            block_pulls: Vec::new(),
             rngs,
             scratch: Scratch::default(),
             stopped: false,
@@ -202,6 +221,7 @@ impl Node {
         };
         node.arm_unused_identities();
         node.discovery(|discovery, cx| discovery.start(cx));
+        node.start_identity_pull();
         node.settle();
         Ok(node)
     }
@@ -211,6 +231,9 @@ impl Node {
     pub fn handle(&mut self, now: Instant, event: Event) {
         self.clock.now = self.clock.now.max(now);
         if self.stopped {
+            if let Event::Connected { conn, .. } = event {
+                self.actions.push_back(Action::Close { conn, reason: CloseReason::Stopping });
+            }
             return;
         }
         match event {
@@ -277,6 +300,8 @@ impl Node {
                 TimerKey::Channel(ix, channel::Timer::Request) => self.request_state_info(ix),
                 TimerKey::Channel(ix, channel::Timer::Sweep) => self.sweep_channel(ix),
                 TimerKey::Channel(ix, timer) => self.channel(ix, |c, cx| c.on_timer(timer, cx)),
+                TimerKey::Pull(puller, timer) => self.on_pull_timer(puller, timer),
+                TimerKey::Lag(ix) => self.on_lag_timer(ix),
                 TimerKey::Emit => {}
             }
             self.drain();
@@ -302,6 +327,7 @@ impl Node {
                 Effect::Comm(effect) => self.on_comm_effect(effect),
                 Effect::Discovery(effect) => self.on_discovery_effect(effect),
                 Effect::Emitter(effect) => self.on_emitter_effect(effect),
+                Effect::Pull(puller, effect) => self.on_pull_effect(puller, effect),
             }
         }
     }
@@ -312,7 +338,12 @@ impl Node {
 
     /// Sets a timer, to a time after now: what a tick sets off is never due in the same tick.
     fn set_timer(&mut self, key: TimerKey, at: Instant) {
-        self.timers.set(key, at.max(self.clock.now + Duration::from_nanos(1)));
+        let at = at.max(self.clock.now + Duration::from_nanos(1));
+        match at > self.clock.now {
+            true => self.timers.set(key, at),
+            // Time has come to its end.
+            false => self.timers.cancel(key),
+        }
     }
 
     fn begin_job(&mut self, kind: JobKind, purpose: Purpose) {
@@ -434,6 +465,7 @@ impl TimerKey {
                     TimerKind::StateInfo
                 }
             },
+            Self::Pull(..) | Self::Lag(_) => TimerKind::Pull,
             Self::Emit => TimerKind::Emit,
         }
     }

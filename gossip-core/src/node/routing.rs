@@ -9,7 +9,7 @@ use crate::{
     comm::{Frame, Lane, Topic},
     emitter::{Item, Sources},
     tree,
-    wire::{Alive, StateInfo},
+    wire::{Alive, StateInfo, extension},
 };
 
 use super::{ChannelIx, Node};
@@ -54,8 +54,7 @@ impl Node {
         }
     }
 
-    /// Sends blocks of one channel to peers of our organisation that are in it (CH-48): to those
-    /// below us in the block's tree, and now and then to another.
+    /// Sends blocks of one channel to peers of our organisation that are in it (CH-48).
     fn send_blocks(&mut self, ix: ChannelIx, blocks: &[Block]) {
         let channel = &self.channels[ix.0 as usize];
         if !channel.has_org(&self.config.org) {
@@ -63,31 +62,48 @@ impl Node {
         }
         let mut members = self.alive_peers();
         members.retain(|peer| channel.is_eligible(peer) && self.is_own_org(peer));
-        members.push(self.config.pki_id);
+        // Those that follow the tree, we among them, and those that choose at random.
+        let (mut tree, others): (Vec<_>, Vec<_>) =
+            members.into_iter().partition(|peer| self.follows_tree(peer));
+        tree.push(self.config.pki_id);
         for block in blocks {
-            for peer in self.receivers(&mut members, block) {
+            for peer in self.receivers(&mut tree, &others, block) {
                 self.push(peer, Frame::new(block.frame.clone()));
             }
         }
     }
 
-    fn receivers(&mut self, members: &mut [PkiId], block: &Block) -> Vec<PkiId> {
+    /// Chooses who gets a block from us: those below us in its tree, and some by chance.
+    fn receivers(&mut self, tree: &mut [PkiId], others: &[PkiId], block: &Block) -> Vec<PkiId> {
         let (own, fanout) = (self.config.pki_id, self.config.propagate_peer_num);
-        let is_source = block.sources.is_empty();
-        let mut receivers = tree::receivers(members, &own, block.number, fanout, is_source);
-        receivers.retain(|peer| !block.sources.contains(peer));
-        // Not all may know the same members, and not all follow the tree: every other time one more
-        // gets the block, whoever it is. It costs half a copy for each.
-        let is_lucky = fanout > 0 && self.rngs.routing.below(2) == 0;
-        let is_free = |peer: &&PkiId| {
-            **peer != own && !receivers.contains(peer) && !block.sources.contains(peer)
+        // What comes from outside the tree enters it here.
+        let is_source = block.sources.iter().all(|source| !tree.contains(source));
+        let mut receivers = match self.config.block_tree {
+            true => tree::receivers(tree, &own, block.number, fanout, is_source),
+            false => Vec::new(),
         };
-        if is_lucky {
-            let mut others: Vec<_> = members.iter().filter(is_free).copied().collect();
-            self.rngs.routing.choose(&mut others, 1);
-            receivers.extend(others);
+        receivers.retain(|peer| !block.sources.contains(peer));
+        let is_candidate = |peer: &&PkiId| **peer != own && !block.sources.contains(peer);
+        let mut chosen: Vec<_> = tree.iter().chain(others).filter(is_candidate).copied().collect();
+        let rng = &mut self.rngs.routing;
+        if others.is_empty() && self.config.block_tree {
+            // Not all may know the same members: every other time one more gets the block.
+            chosen.retain(|peer| !receivers.contains(peer));
+            let chances = fanout.min(rng.below(2));
+            rng.choose(&mut chosen, chances);
+        } else {
+            // The others are served as by peers like them: by their share of a choice among all.
+            rng.choose(&mut chosen, fanout);
+            chosen.retain(|peer| others.contains(peer));
         }
+        receivers.extend(chosen);
         receivers
+    }
+
+    fn follows_tree(&self, peer: &PkiId) -> bool {
+        let peer = self.discovery.peer(peer);
+        self.config.block_tree
+            && peer.is_some_and(|peer| peer.message.extensions & extension::BLOCK_TREE != 0)
     }
 
     /// Sends a StateInfo to any organisation of its channel, if we are in it and its author can be

@@ -1,5 +1,18 @@
 //! Whole nodes, in virtual time; the items are those of docs/protocol/.
 
+mod blocks;
+mod clock;
 mod hand;
 mod membership;
 mod net;
+
+use bytes::Bytes;
+use gossip_proto::gossip::{Envelope, GossipMessage, gossip_message::Content};
+use prost::Message as _;
+
+/// Makes a frame of a message as it is, without a signature.
+fn unsigned(message: GossipMessage) -> Bytes {
+    let payload = message.encode_to_vec().into();
+    let envelope = Envelope { payload, ..Envelope::default() };
+    envelope.encode_to_vec().into()
+}

@@ -15,7 +15,8 @@ use crate::{
 
 use super::{
     ChannelIx, IdentityTimer, Node, TimerKey, Verified,
-    flights::{AliveRole, Claim, Flight, FlightKey, InfoRole, Waiter, What},
+    block_pull::Batch,
+    flights::{AliveRole, BlockRole, Claim, Flight, FlightKey, InfoRole, Waiter, What},
     jobs::Purpose,
 };
 
@@ -41,12 +42,20 @@ impl Node {
                 let signature = self.signature(outcome);
                 self.channel(channel, |c, cx| c.on_own_signed(payload, signature, cx));
             }
-            Purpose::Handshake { conn } => {
+            Purpose::SignIdentity { payload } => {
+                let signature = self.signature(outcome);
+                self.on_own_identity_signed(payload, signature);
+            }
+            Purpose::Handshake { pki_id, proof } => {
                 let verdict = verdict(&outcome, Fault::BadSignature);
-                if verdict.is_ok() {
+                let conns = self.flights.take_proof(&proof);
+                if verdict.is_ok() && !self.identities.is_proven(&pki_id, &proof.0) {
                     self.stats.unique_messages += 1;
+                    self.identities.prove(&pki_id, proof.0);
                 }
-                self.comm(|comm, cx| comm.on_signature(conn, verdict, cx));
+                for conn in conns {
+                    self.comm(|comm, cx| comm.on_signature(conn, verdict, cx));
+                }
             }
             Purpose::Identity { identity } => self.on_identity_validated(&identity, outcome),
             Purpose::Suspect { pki_id } => {
@@ -98,18 +107,15 @@ impl Node {
     }
 
     fn on_claim_identity(&mut self, claim: Claim, found: Result<PkiId, Fault>) {
-        let (conn, from) = (claim.conn, claim.from);
         let author = match &claim.what {
             What::Alive { alive, .. } => Some(alive.pki_id),
+            What::Identity(message) => Some(message.pki_id),
             What::Info { .. } | What::Block { .. } => None,
         };
-        let admitted = match found {
-            Ok(pki_id) if Some(pki_id) == author => self.admit(claim),
-            Ok(_) => Err(Fault::BadIdentity),
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = admitted {
-            self.blame(conn, Some(from), fault);
+        match found {
+            Ok(pki_id) if Some(pki_id) == author => self.admit_element(claim),
+            Ok(_) => self.on_claim_failed(&claim, Fault::BadIdentity),
+            Err(fault) => self.on_claim_failed(&claim, fault),
         }
     }
 
@@ -142,6 +148,7 @@ impl Node {
         let reason = crate::CloseReason::IdentityRemoved;
         self.comm(|comm, cx| comm.close_peer(pki_id, reason, cx));
         self.channels.iter_mut().for_each(|channel| channel.forget(pki_id));
+        self.identity_pull.remove(pki_id);
     }
 
     pub(super) fn arm_identity_expiry(&mut self) {
@@ -188,13 +195,13 @@ impl Node {
         };
         let fault = match leader.what {
             What::Block { .. } => Fault::BadBlock,
-            What::Alive { .. } | What::Info { .. } => Fault::BadSignature,
+            What::Alive { .. } | What::Info { .. } | What::Identity(_) => Fault::BadSignature,
         };
         match verdict(outcome, fault) {
             Ok(()) => self.on_verified(leader, twins),
             Err(fault) => {
                 for claim in core::iter::once(leader).chain(twins) {
-                    self.blame(claim.conn, Some(claim.from), fault);
+                    self.on_claim_failed(&claim, fault);
                 }
             }
         }
@@ -209,17 +216,31 @@ impl Node {
         }
     }
 
+    /// Holds it against its sender that a claim does not hold.
+    fn on_claim_failed(&mut self, claim: &Claim, fault: Fault) {
+        if let Some(batch) = claim.batch().filter(|_| fault == Fault::BadBlock) {
+            batch.spoil();
+        }
+        match &claim.what {
+            What::Identity(message) => self.on_identity_failed(claim, message.pki_id, fault),
+            What::Alive { .. } | What::Info { .. } | What::Block { .. } => {
+                self.blame(claim.conn, Some(claim.from), fault);
+            }
+        }
+    }
+
     /// Acts on a claim that holds, and on those that hold with it.
     fn on_verified(&mut self, leader: Claim, twins: SmallVec<[Claim; 2]>) {
-        self.stats.unique_messages += 1;
         let mut sources = Sources::new();
         for claim in core::iter::once(&leader).chain(&twins) {
             if is_pushed(claim) && !sources.contains(&claim.from) {
                 sources.push(claim.from);
             }
         }
+        if let What::Block { .. } = leader.what {
+            return self.on_block_verified(core::iter::once(leader).chain(twins), &sources);
+        }
         for claim in core::iter::once(leader).chain(twins) {
-            let from = claim.from;
             match claim.what {
                 What::Alive { alive, role } => {
                     self.on_alive_verified(Verified::attest(alive), role, sources.clone());
@@ -227,9 +248,8 @@ impl Node {
                 What::Info { info, role, channel } => {
                     self.on_info_verified(info, role, channel, &sources);
                 }
-                What::Block { channel, number, block, frame } => {
-                    self.on_block_verified(channel, number, block, frame, from, &sources);
-                }
+                What::Identity(message) => self.on_identity_verified(Verified::attest(message)),
+                What::Block { .. } => {}
             }
         }
     }
@@ -240,12 +260,25 @@ impl Node {
         role: AliveRole,
         sources: Sources,
     ) {
+        self.stats.unique_messages += self.news(&alive);
         self.discovery(|discovery, cx| match role {
             AliveRole::Pushed => discovery.on_alive(alive, sources, cx),
             AliveRole::Request { nonce } => discovery.on_membership_request(alive, nonce, cx),
             AliveRole::ResponseAlive => discovery.on_response_alive(alive, cx),
             AliveRole::ResponseDead => discovery.on_response_dead(alive, cx),
         });
+    }
+
+    /// Counts the signed parts of a verified alive message that are not those we know its peer by.
+    fn news(&mut self, alive: &Alive) -> u64 {
+        let mut news = u64::from(!self.knows_statement(alive));
+        if let Some(secret) = &alive.envelope.secret_envelope
+            && !self.knows_secret(alive)
+        {
+            self.identities.note_secret(&alive.pki_id, secret);
+            news += 1;
+        }
+        news
     }
 
     fn on_info_verified(
@@ -257,41 +290,57 @@ impl Node {
     ) {
         let Some(ix) = channel else {
             if self.foreign.insert(info.mac, info.stamp, self.clock.now) {
+                self.stats.unique_messages += 1;
                 self.forward(Item::StateInfo(Arc::new(info.compact())), sources.clone());
             }
             return;
         };
         let info = Verified::attest(info);
         let stored = self.channel(ix, |channel, cx| channel.on_state_info(info, cx));
+        self.stats.unique_messages += u64::from(stored.is_some());
         match stored {
-            Some(info) if role == InfoRole::Pushed => {
-                self.forward(Item::StateInfo(info), sources.clone());
+            Some(info) => {
+                self.on_height_of(ix, info.height);
+                if role == InfoRole::Pushed {
+                    self.forward(Item::StateInfo(info), sources.clone());
+                }
             }
-            _ => {}
+            None => {}
         }
     }
 
-    fn on_block_verified(
-        &mut self,
-        ix: ChannelIx,
-        number: u64,
-        block: Bytes,
-        frame: Bytes,
-        from: PkiId,
-        sources: &Sources,
-    ) {
-        let (body, copy) = (block.clone(), frame.clone());
+    /// Takes a block that holds, from the best of those who sent it: a block that was pushed is
+    /// passed on, one that came late is not even served.
+    fn on_block_verified(&mut self, claims: impl Iterator<Item = Claim>, sources: &Sources) {
+        let is_spoiled = |claim: &Claim| claim.batch().is_some_and(Batch::is_spoiled);
+        let best = claims.filter(|claim| !is_spoiled(claim)).min_by_key(|claim| match claim.what {
+            What::Block { role: BlockRole::Late(_), .. } => 2,
+            What::Block { role: BlockRole::Pulled(_), .. } => 1,
+            _ => 0,
+        });
+        let Some(Claim {
+            from, what: What::Block { channel: ix, number, block, frame, role }, ..
+        }) = best
+        else {
+            return;
+        };
+        let body = block.clone();
+        let copy = (!matches!(role, BlockRole::Late(_))).then(|| frame.clone());
         let fate = self.channel(ix, |channel, cx| channel.on_block(number, body, copy, cx));
         if fate == BlockFate::Stale {
-            return;
+            return self.stats.count(Fault::Stale);
         }
+        let is_pushed = matches!(role, BlockRole::Pushed);
         self.stats.blocks_received += 1;
+        self.stats.blocks_pulled += u64::from(!is_pushed);
+        self.stats.unique_messages += 1;
         let channel = self.channels[ix.0 as usize].id().clone();
-        if fate == BlockFate::New {
+        if is_pushed && fate == BlockFate::New {
             let item = Item::Block { channel: channel.clone(), number, frame };
             self.forward(item, sources.clone());
         }
         self.notify(Notice::BlockReceived { channel, number, block, from });
+        self.on_block_from(ix, from);
     }
 
     pub(super) fn forward(&mut self, item: Item, sources: Sources) {
@@ -309,6 +358,7 @@ impl Node {
             }
         };
         self.channel(channel, |channel, cx| channel.on_committed(number, committed, cx));
+        self.on_commit(channel);
     }
 }
 
@@ -324,6 +374,7 @@ const fn is_pushed(claim: &Claim) -> bool {
     match &claim.what {
         What::Alive { role, .. } => matches!(role, AliveRole::Pushed),
         What::Info { role, .. } => matches!(role, InfoRole::Pushed),
-        What::Block { .. } => true,
+        What::Block { role, .. } => matches!(role, BlockRole::Pushed),
+        What::Identity(_) => false,
     }
 }

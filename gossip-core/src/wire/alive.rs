@@ -22,6 +22,8 @@ pub(crate) struct Alive {
     pub(crate) internal_endpoint: Option<Endpoint>,
     pub(crate) metadata: Bytes,
     pub(crate) identity: Option<Identity>,
+    /// What the peer can do beyond the protocol: bits of [`extension`](super::extension).
+    pub(crate) extensions: u64,
     pub(crate) envelope: Envelope,
     /// The serialized envelope.
     frame: Bytes,
@@ -42,8 +44,9 @@ impl Alive {
     ) -> Result<Self, Fault> {
         let member = message.membership.ok_or(Fault::Malformed)?;
         let internal_endpoint = internal_endpoint(envelope.secret_envelope.as_ref());
-        let inner = internal_endpoint.as_ref().map_or(0, |endpoint| endpoint.as_str().len());
-        if member.endpoint.len() + member.metadata.len() + inner > bytes_max {
+        // The identity has a bound of its own.
+        let size = frame.as_ref().map_or_else(|| envelope.encoded_len(), Bytes::len);
+        if size.saturating_sub(message.identity.len()) > bytes_max {
             return Err(Fault::Malformed);
         }
         Ok(Self {
@@ -52,6 +55,7 @@ impl Alive {
             endpoint: Endpoint::from_wire(&member.endpoint),
             internal_endpoint,
             metadata: member.metadata,
+            extensions: message.extensions,
             identity: (!message.identity.is_empty()).then(|| Identity::new(message.identity)),
             frame: frame.unwrap_or_else(|| envelope.encode_to_vec().into()),
             envelope,
@@ -119,6 +123,7 @@ pub(crate) struct NewAlive<'a> {
     pub(crate) endpoint: Option<&'a Endpoint>,
     pub(crate) metadata: &'a Bytes,
     pub(crate) identity: Option<&'a Identity>,
+    pub(crate) extensions: u64,
 }
 
 impl NewAlive<'_> {
@@ -138,6 +143,7 @@ impl NewAlive<'_> {
                 seq_num: self.stamp.sequence,
             }),
             identity: self.identity.map(|identity| identity.as_bytes().clone()).unwrap_or_default(),
+            extensions: self.extensions,
         };
         let tag = Tag::Empty as i32;
         let content = Some(Content::AliveMsg(alive));

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use gossip_proto::gossip::{
-    ConnEstablish, DataMessage, Envelope, GossipMessage, MembershipRequest, MembershipResponse,
-    Payload, StateInfoPullRequest, StateInfoSnapshot, gossip_message::Content,
+    Acknowledgement, ConnEstablish, DataMessage, Envelope, GossipMessage, MembershipRequest,
+    MembershipResponse, Payload, StateInfoPullRequest, StateInfoSnapshot, gossip_message::Content,
 };
 use prost::Message as _;
 
@@ -65,6 +65,12 @@ pub(crate) fn state_info_request(mac: &[u8; 32]) -> Bytes {
 pub(crate) fn snapshot(channel: &ChannelId, elements: Vec<Envelope>) -> Bytes {
     let content = Content::StateSnapshot(StateInfoSnapshot { elements });
     unsigned(message(0, Tag::ChanOrOrg, Some(channel), content))
+}
+
+/// Makes an acknowledgement that says why not; it has no tag (W-30, CH-65).
+pub(crate) fn negative_ack(nonce: u64, error: &str) -> Bytes {
+    let content = Content::Ack(Acknowledgement { error: error.into() });
+    unsigned(message(nonce, Tag::Undefined, None, content))
 }
 
 /// Makes a block message, unsigned: the orderers signed what is inside (N-44).

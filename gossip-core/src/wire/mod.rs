@@ -3,6 +3,7 @@
 
 mod alive;
 mod build;
+pub(crate) mod extension;
 mod state_info;
 mod tag;
 
@@ -16,7 +17,7 @@ use crate::{ChannelId, Fault, PkiId, Signed, Stamp};
 pub(crate) use self::{
     alive::{Alive, NewAlive, secret_payload},
     build::{
-        block, conn_establish, membership_request, membership_response, snapshot,
+        block, conn_establish, membership_request, membership_response, negative_ack, snapshot,
         state_info_request,
     },
     state_info::{NewStateInfo, StateInfo},

@@ -40,7 +40,8 @@ impl StateInfo {
         message: WireStateInfo,
         bytes_max: usize,
     ) -> Result<Self, Fault> {
-        if envelope.payload.len() > bytes_max {
+        let size = frame.as_ref().map_or_else(|| envelope.encoded_len(), Bytes::len);
+        if size > bytes_max {
             return Err(Fault::Malformed);
         }
         let properties = message.properties.unwrap_or_default();

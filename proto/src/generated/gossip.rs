@@ -369,6 +369,10 @@ pub struct AliveMessage {
     /// Serialized identity of the peer; present only shortly after its start.
     #[prost(bytes = "bytes", tag = "4")]
     pub identity: ::prost::bytes::Bytes,
+    /// Bits for what the peer can do beyond the protocol; not Fabric's: its peers skip the field and
+    /// pass it on, since it is part of the signed payload.
+    #[prost(uint64, tag = "1000")]
+    pub extensions: u64,
 }
 /// Proposal or declaration of a leader.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -113,7 +113,8 @@ impl Hand {
     ) -> Bytes {
         let stamp = Stamp { incarnation: START.as_nanos(), sequence };
         let metadata = &Bytes::new();
-        NewAlive { pki_id: self.pki_id, stamp, endpoint, metadata, identity }.payload()
+        NewAlive { pki_id: self.pki_id, stamp, endpoint, metadata, identity, extensions: 0 }
+            .payload()
     }
 
     pub(crate) fn secret(&self, endpoint: &str) -> SecretEnvelope {

@@ -1,0 +1,251 @@
+//! Block pull: what pushing did not bring (docs/protocol/60-channel.md §13).
+//!
+//! Where Fabric waits for the next round, a block that others have and we do not is asked for as
+//! soon as it is clear that it is not just on its way.
+
+use alloc::{string::ToString as _, sync::Arc, vec::Vec};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gossip_proto::gossip::{Envelope, gossip_message::Content};
+use prost::Message as _;
+
+use crate::{
+    ChannelId, Fault, PkiId,
+    pull::{Engine, Family},
+    wire,
+};
+
+use super::{
+    ChannelIx, Node, TimerKey,
+    flights::{BlockRole, FlightKey, What},
+    inbound::Origin,
+    pull::Puller,
+};
+
+/// The engine of a channel, and how urgent its matter is.
+#[derive(Debug)]
+pub(super) struct BlockPull {
+    pub(super) engine: Engine,
+    /// The pause before peers are asked once more for what lacks; `None` if nothing does.
+    pause: Option<Duration>,
+    /// Who sent the last block that had to wait for an earlier one.
+    hint: Option<PkiId>,
+}
+
+/// The update that a block came in, shared by its blocks: one bad block spoils those that are not
+/// accepted yet (CH-56).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Batch(Arc<AtomicBool>);
+
+impl Batch {
+    pub(super) fn spoil(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl BlockPull {
+    pub(super) const fn new(channel: ChannelId) -> Self {
+        Self { engine: Engine::new(Family::blocks(channel)), pause: None, hint: None }
+    }
+}
+
+impl Node {
+    /// Finds the channel whose blocks a peer may ask us for, and we it (CH-52 to CH-55).
+    pub(super) fn admit_block_pull(
+        &self,
+        origin: &Origin,
+        channel: &Bytes,
+    ) -> Result<ChannelIx, Fault> {
+        let ix = self.channel_of_name(channel).ok_or(Fault::WrongChannel)?;
+        self.check_sender(ix, &origin.from)?;
+        let channel = &self.channels[ix.0 as usize];
+        if channel.has_left() || channel.info(&origin.from).is_none() {
+            return Err(Fault::WrongChannel);
+        }
+        self.is_own_org(&origin.from).then_some(ix).ok_or(Fault::WrongOrg)
+    }
+
+    pub(super) fn begin_block_round(&mut self, ix: ChannelIx) {
+        let mut peers = self.block_peers(ix);
+        self.rngs.pull.choose(&mut peers, self.config.pull_peer_num);
+        self.pull(Puller::Blocks(ix), |engine, cx| engine.on_round(&peers, cx));
+    }
+
+    /// Lists the living peers of our organisation that are in the channel; nobody once we left.
+    fn block_peers(&self, ix: ChannelIx) -> Vec<PkiId> {
+        let channel = &self.channels[ix.0 as usize];
+        if channel.has_left() || !channel.has_org(&self.config.org) {
+            return Vec::new();
+        }
+        let mut peers = self.alive_peers();
+        peers.retain(|peer| channel.is_eligible(peer) && self.is_own_org(peer));
+        peers
+    }
+
+    pub(super) fn visible_blocks(&self, ix: ChannelIx) -> Vec<Bytes> {
+        self.channels[ix.0 as usize].served().map(id).collect()
+    }
+
+    pub(super) fn served_block(&self, ix: ChannelIx, wanted: &Bytes) -> Option<Envelope> {
+        // Ids are compared byte for byte: "007" is not "7".
+        let number = number(wanted).filter(|number| id(*number) == *wanted)?;
+        let frame = self.channels[ix.0 as usize].served_frame(number)?;
+        Envelope::decode(frame).ok()
+    }
+
+    /// Says whether a digest names a block that lacks here (P-39, P-40).
+    pub(super) fn wants_block(&self, ix: ChannelIx, id: &Bytes) -> bool {
+        number(id).is_some_and(|number| {
+            let is_checked = self.flights.leader(&FlightKey::Block(ix, number)).is_some();
+            !is_checked && self.channels[ix.0 as usize].wants(number)
+        })
+    }
+
+    /// Takes blocks that we asked for. If one is no block of this channel, none is looked at.
+    pub(super) fn on_block_update(
+        &mut self,
+        origin: Origin,
+        ix: ChannelIx,
+        nonce: u64,
+        items: Vec<Envelope>,
+    ) -> Result<(), Fault> {
+        let mut blocks = Vec::new();
+        for item in items.into_iter().take(self.config.limits.pull_items_max) {
+            let message = wire::open(&item)?;
+            if self.channel_of_name(&message.channel) != Some(ix) {
+                return Err(Fault::WrongChannel);
+            }
+            let Some(Content::DataMsg(data)) = message.content else {
+                return Err(Fault::Malformed);
+            };
+            blocks.push((data.payload.ok_or(Fault::Malformed)?.seq_num, item));
+        }
+        let ids: Vec<_> = blocks.iter().map(|(number, _)| id(*number)).collect();
+        let is_late = self.on_update(Puller::Blocks(ix), &origin.from, nonce, &ids)?;
+        let batch = Batch::default();
+        for (number, item) in blocks {
+            if !self.channels[ix.0 as usize].wants(number) {
+                continue;
+            }
+            // A copy of its own: it would keep the whole update in memory.
+            let frame = Bytes::from(item.encode_to_vec());
+            let Some(block) = body(&frame) else {
+                continue;
+            };
+            let batch = batch.clone();
+            let role = if is_late { BlockRole::Late(batch) } else { BlockRole::Pulled(batch) };
+            self.admit_element(origin.claim(What::Block {
+                channel: ix,
+                number,
+                block,
+                frame,
+                role,
+            }));
+        }
+        Ok(())
+    }
+
+    // What lacks.
+
+    /// Takes note that a block came; if an earlier one lacks, its sender may have it.
+    pub(super) fn on_block_from(&mut self, ix: ChannelIx, from: PkiId) {
+        if self.channels[ix.0 as usize].has_gap() {
+            self.block_pulls[ix.0 as usize].hint = Some(from);
+            self.watch_lag(ix);
+        }
+    }
+
+    /// Takes note that a peer has this many blocks, which may be more than came here.
+    pub(super) fn on_height_of(&mut self, ix: ChannelIx, height: u64) {
+        if self.channels[ix.0 as usize].missing().is_some_and(|next| next < height) {
+            self.watch_lag(ix);
+        }
+    }
+
+    /// Takes note that the ledger moved on, perhaps to a block that never came.
+    pub(super) fn on_commit(&mut self, ix: ChannelIx) {
+        if self.channels[ix.0 as usize].has_gap() {
+            self.watch_lag(ix);
+        }
+    }
+
+    /// Looks soon whether a block lacks: it may be on its way.
+    fn watch_lag(&mut self, ix: ChannelIx) {
+        let pull = &mut self.block_pulls[ix.0 as usize];
+        if pull.pause.is_none() {
+            pull.pause = Some(FIRST_PAUSE);
+            self.set_timer(TimerKey::Lag(ix), self.clock.now + FIRST_PAUSE);
+        }
+    }
+
+    /// Asks for the block that lacks, of two who may have it; then again with growing pauses.
+    pub(super) fn on_lag_timer(&mut self, ix: ChannelIx) {
+        let owners = self.owners_of_next(ix);
+        let pull = &mut self.block_pulls[ix.0 as usize];
+        let Some(mut owners) = owners else {
+            pull.pause = None;
+            return;
+        };
+        let pause = pull.pause.unwrap_or(FIRST_PAUSE) * 2;
+        let pause = pause.min(self.config.pull_interval.max(FIRST_PAUSE));
+        pull.pause = Some(pause);
+        let hint = pull.hint.take().filter(|hint| owners.contains(hint));
+        owners.retain(|owner| Some(*owner) != hint);
+        self.rngs.pull.choose(&mut owners, 2 - usize::from(hint.is_some()));
+        for owner in hint.into_iter().chain(owners) {
+            self.pull(Puller::Blocks(ix), |engine, cx| engine.hurry(owner, cx));
+        }
+        self.set_timer(TimerKey::Lag(ix), self.clock.now + pause);
+    }
+
+    /// Lists who may have the block that the ledger waits for; `None` if it does not, or if others
+    /// are so far ahead that they serve it no more.
+    fn owners_of_next(&self, ix: ChannelIx) -> Option<Vec<PkiId>> {
+        let channel = &self.channels[ix.0 as usize];
+        let next = channel.missing()?;
+        let peers = self.block_peers(ix);
+        let height = |peer: &PkiId| channel.info(peer).map_or(0, |info| info.height);
+        let reach = self.config.max_block_count_to_store.saturating_add(1);
+        let has_it = |peer: &&PkiId| {
+            let height = height(peer);
+            next < height && height - next <= reach
+        };
+        let owners: Vec<_> = peers.iter().filter(has_it).copied().collect();
+        match owners.is_empty() {
+            false => Some(owners),
+            // What they last said may be old: somebody has sent us a later block.
+            true => channel.has_gap().then_some(peers),
+        }
+    }
+}
+
+/// Names a block in digests and requests.
+fn id(number: u64) -> Bytes {
+    number.to_string().into()
+}
+
+/// Reads a number as Fabric does: digits and nothing else (4.1).
+fn number(id: &Bytes) -> Option<u64> {
+    let is_plain = id.iter().all(u8::is_ascii_digit);
+    core::str::from_utf8(id).ok().filter(|_| is_plain)?.parse().ok()
+}
+
+/// Returns the block in a serialized envelope.
+fn body(frame: &Bytes) -> Option<Bytes> {
+    let envelope = Envelope::decode(frame.clone()).ok()?;
+    match wire::open(&envelope).ok()?.content? {
+        Content::DataMsg(data) => Some(data.payload?.data),
+        _ => None,
+    }
+}
+
+/// Longer than a pushed block takes from one peer to the next.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);

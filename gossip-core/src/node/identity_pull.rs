@@ -1,0 +1,248 @@
+//! Identity replication: signed identity messages, pulled by everybody from everybody
+//! (docs/protocol/40-emitter-and-node.md §9).
+//!
+//! Fabric discards a whole update for one bad item (N-33). Here each item stands for itself: a bad
+//! one is neither stored nor served, and the good ones need not be sent again.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::time::Duration;
+
+use bytes::Bytes;
+use gossip_proto::gossip::{Envelope, GossipMessage, PeerIdentity, gossip_message::Content};
+use prost::Message as _;
+
+use crate::{
+    Fault, Identity, Instant, JobKind, PkiId,
+    pull::{Engine, Family},
+    wire::{self, Tag},
+};
+
+use super::{
+    Node, Verified,
+    flights::{Claim, FlightKey, What},
+    inbound::Origin,
+    jobs::Purpose,
+    pull::Puller,
+};
+
+/// The engine and what it moves.
+#[derive(Debug)]
+pub(super) struct IdentityPull {
+    pub(super) engine: Engine,
+    /// The signed messages of those whose identity is known, ours among them once signed.
+    messages: BTreeMap<PkiId, Envelope>,
+    /// Who sent what identity that did not hold, and when.
+    failures: BTreeMap<(PkiId, PkiId), Instant>,
+    is_signing: bool,
+}
+
+/// A signed identity message; whether it is true is for jobs to show.
+#[derive(Clone, Debug)]
+pub(super) struct IdentityMessage {
+    pub(super) pki_id: PkiId,
+    pub(super) identity: Identity,
+    pub(super) envelope: Envelope,
+    /// It came late: it is believed, but not served (P-14).
+    pub(super) is_late: bool,
+}
+
+impl IdentityPull {
+    pub(super) const fn new() -> Self {
+        Self {
+            engine: Engine::new(Family::identities()),
+            messages: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            is_signing: false,
+        }
+    }
+
+    /// Serves an identity no more.
+    pub(super) fn remove(&mut self, pki_id: &PkiId) {
+        self.messages.remove(pki_id);
+    }
+
+    /// Remembers for a while that a peer sent an identity that does not hold. Others who have one
+    /// of the same name are still asked: what was sent may be a forgery.
+    fn note_failure(&mut self, from: PkiId, subject: PkiId, max: usize, now: Instant) {
+        if self.failures.len() >= max {
+            let oldest = self.failures.iter().min_by_key(|(_, at)| **at).map(|(key, _)| *key);
+            oldest.and_then(|key| self.failures.remove(&key));
+        }
+        self.failures.insert((from, subject), now);
+    }
+}
+
+impl Node {
+    pub(super) fn start_identity_pull(&mut self) {
+        self.sign_own_identity();
+        self.pull(Puller::Identities, |engine, cx| engine.start(cx));
+    }
+
+    /// Makes the message that tells others who we are (P-42).
+    fn sign_own_identity(&mut self) {
+        let identity = PeerIdentity {
+            pki_id: self.config.pki_id.to_wire(),
+            cert: self.config.identity.as_bytes().clone(),
+            metadata: Bytes::new(),
+        };
+        let tag = Tag::Empty as i32;
+        let content = Some(Content::PeerIdentity(identity));
+        let message = GossipMessage { tag, content, ..GossipMessage::default() };
+        let payload: Bytes = message.encode_to_vec().into();
+        self.identity_pull.is_signing = true;
+        let kind = JobKind::Sign { payload: payload.clone() };
+        self.begin_job(kind, Purpose::SignIdentity { payload });
+    }
+
+    /// Takes the signature of our identity message, `None` if there is none to be had: then it is
+    /// tried again with the next round.
+    pub(super) fn on_own_identity_signed(&mut self, payload: Bytes, signature: Option<Bytes>) {
+        self.identity_pull.is_signing = false;
+        if let Some(signature) = signature {
+            let envelope = Envelope { payload, signature, secret_envelope: None };
+            self.identity_pull.messages.insert(self.config.pki_id, envelope);
+        }
+    }
+
+    /// Asks some living peers of whatever organisation (P-2).
+    pub(super) fn begin_identity_round(&mut self) {
+        let is_signed = self.identity_pull.messages.contains_key(&self.config.pki_id);
+        if !is_signed && !self.identity_pull.is_signing {
+            self.sign_own_identity();
+        }
+        let now = self.clock.now;
+        self.identity_pull.failures.retain(|_, at| now - *at < FAILURE_MEMORY);
+        let mut peers = self.alive_peers();
+        self.rngs.pull.choose(&mut peers, self.config.pull_peer_num);
+        self.pull(Puller::Identities, |engine, cx| engine.on_round(&peers, cx));
+    }
+
+    /// Asks a peer that speaks of somebody whom we do not know.
+    pub(super) fn hurry_identities(&mut self, from: PkiId) {
+        self.pull(Puller::Identities, |engine, cx| engine.hurry(from, cx));
+    }
+
+    /// Lists the identities that a peer may learn of (9.3).
+    pub(super) fn visible_identities(&self, asker: &PkiId) -> Vec<Bytes> {
+        let messages = self.identity_pull.messages.keys();
+        let visible = messages.filter(|subject| self.may_learn_identity(asker, subject));
+        visible.take(self.config.limits.pull_ids_max).map(|subject| subject.to_wire()).collect()
+    }
+
+    /// Says whether the signed message of an identity is known, so that another copy is in vain.
+    pub(super) fn has_identity_message(&self, subject: &PkiId) -> bool {
+        self.identity_pull.messages.contains_key(subject)
+    }
+
+    pub(super) fn served_identity(&self, asker: &PkiId, id: &Bytes) -> Option<Envelope> {
+        let subject = PkiId::from_wire(id)?;
+        let message = self.identity_pull.messages.get(&subject)?;
+        self.may_learn_identity(asker, &subject).then(|| message.clone())
+    }
+
+    /// Says whether an identity lacks here and a peer that has one is worth asking.
+    pub(super) fn wants_identity(&self, from: &PkiId, id: &Bytes) -> bool {
+        let Some(subject) = PkiId::from_wire(id) else {
+            return false;
+        };
+        let pull = &self.identity_pull;
+        let failure = pull.failures.get(&(*from, subject));
+        let has_failed = failure.is_some_and(|at| self.clock.now - *at < FAILURE_MEMORY);
+        subject != self.config.pki_id
+            && !pull.messages.contains_key(&subject)
+            && !has_failed
+            && self.flights.leader(&FlightKey::Identity(subject)).is_none()
+    }
+
+    /// Says whether a peer may learn an identity: all of them in our organisation; in another, those
+    /// of its own and ours that can be reached from outside (P-43 to P-46).
+    fn may_learn_identity(&self, asker: &PkiId, subject: &PkiId) -> bool {
+        let Some(theirs) = self.identities.org(asker) else {
+            return false;
+        };
+        if *theirs == self.config.org {
+            return true;
+        }
+        let org = self.identities.org(subject);
+        org.is_some_and(|org| *org == self.config.org || org == theirs)
+            && self.discovery.has_external_endpoint(subject)
+    }
+
+    /// Takes identities that we asked for.
+    pub(super) fn on_identity_update(
+        &mut self,
+        origin: Origin,
+        nonce: u64,
+        items: Vec<Envelope>,
+    ) -> Result<(), Fault> {
+        let limits = &self.config.limits;
+        let (items_max, bytes_max) = (limits.pull_items_max, limits.identity_bytes_max);
+        let items: Vec<_> =
+            items.into_iter().take(items_max).map(|item| parse(item, bytes_max)).collect();
+        let good = items.iter().filter_map(|item| item.as_ref().ok());
+        let ids: Vec<_> = good.map(|message| message.pki_id.to_wire()).collect();
+        let is_late = self.on_update(Puller::Identities, &origin.from, nonce, &ids)?;
+        for item in items {
+            match item {
+                Ok(message) if self.has_identity_message(&message.pki_id) => {}
+                Ok(mut message) => {
+                    message.is_late = is_late;
+                    self.admit_element(origin.claim(What::Identity(message)));
+                }
+                Err(fault) => self.blame(origin.conn, Some(origin.from), fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores an identity message that holds, if its identity still does.
+    pub(super) fn on_identity_verified(&mut self, message: Verified<IdentityMessage>) {
+        let IdentityMessage { pki_id, identity, envelope, is_late } = message.into_inner();
+        let holds = self.identities.get(&pki_id) == Some(&identity);
+        self.stats.unique_messages += 1;
+        let pull = &mut self.identity_pull;
+        if is_late || !holds || pull.messages.contains_key(&pki_id) {
+            return;
+        }
+        // A copy of its own: the bytes may be part of a large receive buffer.
+        let bytes = Bytes::from(envelope.encode_to_vec());
+        if let Ok(envelope) = Envelope::decode(bytes) {
+            pull.messages.insert(pki_id, envelope);
+            self.stats.identities_pulled += 1;
+        }
+    }
+
+    /// Takes note that a pulled identity does not hold. That of its sender's doing it may not be:
+    /// Fabric passes on what has expired (N9.2.b).
+    pub(super) fn on_identity_failed(&mut self, claim: &Claim, subject: PkiId, fault: Fault) {
+        let is_verdict = matches!(fault, Fault::BadIdentity | Fault::BadSignature);
+        if is_verdict {
+            let max = self.config.limits.pull_failures_max.max(1);
+            self.identity_pull.note_failure(claim.from, subject, max, self.clock.now);
+        }
+        match fault {
+            Fault::BadIdentity => self.stats.count(fault),
+            _ => self.blame(claim.conn, Some(claim.from), fault),
+        }
+    }
+}
+
+/// Reads an item of an update; its tag is not checked (Q50-5).
+fn parse(envelope: Envelope, bytes_max: usize) -> Result<IdentityMessage, Fault> {
+    if envelope.encoded_len() > bytes_max {
+        return Err(Fault::Malformed);
+    }
+    let Some(Content::PeerIdentity(identity)) = wire::open(&envelope)?.content else {
+        return Err(Fault::Malformed);
+    };
+    let pki_id = PkiId::from_wire(&identity.pki_id).ok_or(Fault::Malformed)?;
+    if identity.cert.is_empty() {
+        return Err(Fault::Malformed);
+    }
+    wire::claims(&envelope)?;
+    let identity = Identity::new(identity.cert);
+    Ok(IdentityMessage { pki_id, identity, envelope, is_late: false })
+}
+
+/// For how long an identity that did not hold is not asked for again, of the same peer.
+const FAILURE_MEMORY: Duration = Duration::from_secs(60);
