@@ -298,14 +298,11 @@ impl Node {
         let info = Verified::attest(info);
         let stored = self.channel(ix, |channel, cx| channel.on_state_info(info, cx));
         self.stats.unique_messages += u64::from(stored.is_some());
-        match stored {
-            Some(info) => {
-                self.on_height_of(ix, info.height);
-                if role == InfoRole::Pushed {
-                    self.forward(Item::StateInfo(info), sources.clone());
-                }
+        if let Some(info) = stored {
+            self.on_height_of(ix, info.height);
+            if role == InfoRole::Pushed {
+                self.forward(Item::StateInfo(info), sources.clone());
             }
-            None => {}
         }
     }
 
