@@ -179,16 +179,11 @@ impl Discovery {
         is_news && self.would_accept_pushed(alive)
     }
 
-    /// Says whether a message is, byte for byte, the one that its peer is known by.
-    ///
-    /// A copy without the secret is as true as the whole.
+    /// Says whether a message is, byte for byte but for its secret, the one that its peer is known
+    /// by.
     pub(crate) fn is_known_statement(&self, alive: &Alive) -> bool {
-        self.peers.get(&alive.pki_id).is_some_and(|peer| {
-            let secret = &alive.envelope.secret_envelope;
-            let is_known_secret =
-                secret.is_none() || *secret == peer.message.envelope.secret_envelope;
-            is_known_secret && peer.message.is_same_statement(alive)
-        })
+        let known = self.peers.get(&alive.pki_id);
+        known.is_some_and(|peer| peer.message.is_same_statement(alive))
     }
 
     /// Looks at a message with our own PKI-ID: another process uses our identity if it names other

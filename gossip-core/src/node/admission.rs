@@ -148,7 +148,7 @@ impl Node {
                 let (message, secret) = wire::claims(&alive.envelope).ok()?;
                 // A secret that its owner has not changed was checked with another message.
                 let secret = secret.filter(|_| !self.knows_secret(alive));
-                let is_known = self.knows_statement(alive);
+                let is_known = self.discovery.is_known_statement(alive);
                 let identity = self.identities.use_of(&alive.pki_id, self.clock.now)?.clone();
                 Some(match secret {
                     // The message came before, through another organisation: the secret is new.
@@ -192,13 +192,7 @@ impl Node {
             AliveRole::Request { .. } => true,
             AliveRole::ResponseAlive | AliveRole::ResponseDead => false,
         };
-        is_wanted && self.knows_statement(alive) && self.knows_secret(alive)
-    }
-
-    /// Says whether an alive message is the one that its peer is known by.
-    pub(super) fn knows_statement(&self, alive: &Alive) -> bool {
-        let known = self.discovery.peer(&alive.pki_id);
-        known.is_some_and(|known| known.message.is_same_statement(alive))
+        is_wanted && self.discovery.is_known_statement(alive) && self.knows_secret(alive)
     }
 
     /// Says whether the secret of an alive message was verified before, or there is none.

@@ -1,8 +1,10 @@
 //! Whole nodes, in virtual time; the items are those of docs/protocol/.
 
+mod bad_input;
 mod blocks;
 mod clock;
 mod hand;
+mod handshakes;
 mod membership;
 mod net;
 

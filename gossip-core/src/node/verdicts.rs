@@ -271,7 +271,7 @@ impl Node {
 
     /// Counts the signed parts of a verified alive message that are not those we know its peer by.
     fn news(&mut self, alive: &Alive) -> u64 {
-        let mut news = u64::from(!self.knows_statement(alive));
+        let mut news = u64::from(!self.discovery.is_known_statement(alive));
         if let Some(secret) = &alive.envelope.secret_envelope
             && !self.knows_secret(alive)
         {

@@ -71,6 +71,11 @@ impl Net {
         self.received(hand).into_iter().filter_map(|(_, message)| message.content).collect()
     }
 
+    /// Lets a remote read no more: the node gets no credit back.
+    pub(crate) fn stop_reading(&mut self, hand: &Hand) {
+        self.stalled.insert(hand.theirs);
+    }
+
     /// Returns why the node has closed the connection, if it has.
     pub(crate) fn close_reason(&self, hand: &Hand) -> Option<CloseReason> {
         self.closed.get(&hand.theirs).copied()
@@ -78,6 +83,13 @@ impl Net {
 }
 
 impl Hand {
+    /// A remote without a connection.
+    pub(crate) fn named(org: &str, name: &str) -> Self {
+        let (pki_id, nowhere) = (pki(org, name), ConnId::new(u64::MAX));
+        let tls = tls_of(&pki_id, true);
+        Self { identity: identity(org, name), pki_id, conn: nowhere, theirs: nowhere, tls }
+    }
+
     /// Seals a payload under the remote's identity.
     pub(crate) fn seal(&self, payload: Bytes) -> Envelope {
         let signature = sign(&self.identity, &payload);

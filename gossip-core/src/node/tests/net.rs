@@ -38,6 +38,8 @@ pub(crate) struct Net {
     /// Endpoints without a node that accept connections.
     pub(crate) listeners: BTreeSet<Endpoint>,
     pub(crate) closed: BTreeMap<ConnId, CloseReason>,
+    /// Ends of connections whose other end does not read.
+    pub(crate) stalled: BTreeSet<ConnId>,
     queue: BTreeMap<(Instant, u64), (usize, Event)>,
     enqueued: u64,
     ends: BTreeMap<ConnId, End>,
@@ -89,6 +91,7 @@ impl Net {
             accepted: Vec::new(),
             listeners: BTreeSet::new(),
             closed: BTreeMap::new(),
+            stalled: BTreeSet::new(),
             queue: BTreeMap::new(),
             enqueued: 0,
             ends: BTreeMap::new(),
@@ -266,7 +269,7 @@ impl Net {
         let Some(End { owner, other }) = self.ends.get(&conn).copied() else {
             return;
         };
-        if let Some(owner) = owner {
+        if let Some(owner) = owner.filter(|_| !self.stalled.contains(&conn)) {
             self.enqueue(Duration::ZERO, owner, Event::Sent { conn, frames: 1 });
         }
         match self.ends[&other].owner {
