@@ -157,8 +157,8 @@ const EXAMPLES: &str = "\
 Examples:
   gossipd demo                                         8 peers, 100 blocks of 100 KiB, 5 a second
   gossipd demo --peers-per-org 16 --idle 30s           32 peers, and what they cost at rest
-  gossipd demo --blocks 1000 --block-size 1MiB --rate max
-  gossipd demo --chain mychannel.chain --rate max      blocks of a real Fabric channel
+  gossipd demo --blocks 1000 --block-size 1MiB --rate 10/s
+  gossipd demo --chain mychannel.chain --rate 20/s     blocks of a real Fabric channel
   gossipd demo --json | jq .last_peer_ms.p50           one figure of many";
 
 const BLOCKS_DEFAULT: u64 = 100;
