@@ -7,6 +7,7 @@ mod hand;
 mod handshakes;
 mod membership;
 mod net;
+mod pull;
 
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, GossipMessage, gossip_message::Content};
