@@ -65,7 +65,7 @@ fn an_alive_message_round_trips() {
             inc_num: 1000,
             seq_num: 1,
         }),
-        identity: Bytes::new(),
+        ..Default::default()
     };
     let wire = format!("18012a3c0a330a0f70656572302e6f7267313a373035311a20{PKI_ID}120508e8071001");
     round_trips(&message(Tag::Empty, Content::AliveMsg(alive)), &wire);

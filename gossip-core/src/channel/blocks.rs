@@ -180,8 +180,7 @@ impl Backlog {
     /// Takes note that the block was committed; returns the new height.
     pub(super) fn committed(&mut self) -> Option<u64> {
         let (number, _) = self.committing.take()?;
-        self.set_next(number.saturating_add(1));
-        self.next
+        Some(self.set_next(number.saturating_add(1)))
     }
 
     /// Drops the block that the ledger did not take.
@@ -189,12 +188,13 @@ impl Backlog {
         self.committing = None;
     }
 
-    /// Takes note of the ledger's height; it never falls.
-    pub(super) fn set_next(&mut self, height: u64) {
+    /// Takes note of the ledger's height and returns it; it never falls.
+    pub(super) fn set_next(&mut self, height: u64) -> u64 {
         let next = self.next.map_or(height, |next| next.max(height));
         self.next = Some(next);
         let rest = self.waiting.split_off(&next);
         self.bytes -= self.waiting.values().map(Bytes::len).sum::<usize>();
         self.waiting = rest;
+        next
     }
 }

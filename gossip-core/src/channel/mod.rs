@@ -157,9 +157,9 @@ impl Channel {
         }
     }
 
-    /// Takes note of our ledger's height, published with the next StateInfo (CH-22).
+    /// Takes note of our ledger's height, published with the next StateInfo (CH-22). It never falls.
     pub(crate) fn set_height(&mut self, height: u64, cx: &mut Cx<'_>) {
-        self.backlog.set_next(height);
+        let height = self.backlog.set_next(height);
         self.own.set_height(height, cx.wall);
         self.arm_publish(cx);
         self.commit_next(cx);

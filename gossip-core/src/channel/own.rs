@@ -10,6 +10,8 @@ use crate::{Chaincode, Instant, PkiId, Stamp, UnixTime, wire::NewStateInfo};
 #[derive(Debug)]
 pub(super) struct Own {
     info: NewStateInfo,
+    /// The height is the ledger's, not the one to start with.
+    has_height: bool,
     /// Something changed since it was last signed.
     dirty: bool,
     /// It is being signed.
@@ -23,7 +25,7 @@ impl Own {
     pub(super) const fn new(wall: UnixTime) -> Self {
         let stamp = Stamp { incarnation: wall.as_nanos(), sequence: wall.as_nanos() };
         let info = NewStateInfo { stamp, height: 1, left: false, chaincodes: Vec::new() };
-        Self { info, dirty: false, signing: false, next: Instant::ZERO }
+        Self { info, has_height: false, dirty: false, signing: false, next: Instant::ZERO }
     }
 
     pub(super) const fn height(&self) -> u64 {
@@ -35,7 +37,10 @@ impl Own {
     }
 
     pub(super) fn set_height(&mut self, height: u64, wall: UnixTime) {
-        self.info.height = height;
+        if self.has_height && self.info.height == height {
+            return;
+        }
+        (self.info.height, self.has_height) = (height, true);
         self.touch(wall);
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Link {
     failures: u32,
     /// No dial before this.
     retry_at: Instant,
+    /// Until then the peer is expected to dial us.
+    patient_until: Instant,
 }
 
 impl Link {
@@ -34,6 +36,7 @@ impl Link {
             && self.dialing.is_none()
             && self.lanes.is_empty()
             && self.retry_at <= now
+            && self.patient_until <= now
     }
 }
 
@@ -71,6 +74,17 @@ impl Comm {
             }
         }
         self.pump(peer, cx);
+    }
+
+    /// Takes note of a peer that has just been met, and has met us at the same time.
+    ///
+    /// Both would dial, and one of two connections would be in vain: the one with the greater
+    /// PKI-ID gives the other a moment.
+    pub(crate) fn on_met(&mut self, peer: PkiId, cx: &mut Cx<'_>) {
+        if cx.config.pki_id > peer && !self.stopped {
+            let link = self.links.entry(peer).or_default();
+            link.patient_until = cx.now + PATIENCE;
+        }
     }
 
     /// Answers on the connection that a message came on (C-25, W-30): dropped if it is gone.
@@ -120,7 +134,7 @@ impl Comm {
     }
 
     /// Gives the driver as much as its credit allows, or dials.
-    fn pump(&mut self, peer: PkiId, cx: &mut Cx<'_>) {
+    pub(super) fn pump(&mut self, peer: PkiId, cx: &mut Cx<'_>) {
         let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
@@ -145,6 +159,10 @@ impl Comm {
         };
         if link.dialing.is_some() || link.lanes.is_empty() {
             return;
+        }
+        if link.patient_until > cx.now {
+            let timer = Timer::Patience(peer);
+            return cx.emit(Effect::SetTimer { timer, at: link.patient_until });
         }
         let Some(endpoint) = link.endpoint.clone() else {
             return;
@@ -316,6 +334,9 @@ impl Comm {
         self.links.retain(|_, link| !link.is_idle(now));
     }
 }
+
+/// How long a peer that has just been met may take to dial us.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long a connection that another has replaced is still read.
 const LINGER: Duration = Duration::from_secs(5);

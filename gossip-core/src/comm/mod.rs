@@ -45,6 +45,8 @@ pub(crate) enum Timer {
     Handshake(ConnId),
     /// The end of a connection that another has replaced.
     Linger(ConnId),
+    /// The end of the wait for a peer to dial us.
+    Patience(PkiId),
 }
 
 /// What comm wants done.
@@ -278,6 +280,7 @@ impl Comm {
         match timer {
             Timer::Handshake(conn) => self.fail_handshake(conn, Fault::HandshakeTimeout, cx),
             Timer::Linger(conn) => self.on_linger_over(conn, cx),
+            Timer::Patience(peer) => self.pump(peer, cx),
         }
     }
 

@@ -102,6 +102,7 @@ impl Node {
             discovery::Effect::MemberAlive { pki_id } => {
                 let endpoint = self.discovery.preferred_endpoint(&pki_id);
                 self.notify(Notice::MemberAlive { pki_id, endpoint });
+                self.comm(|comm, cx| comm.on_met(pki_id, cx));
                 self.on_company(Some(pki_id));
             }
             discovery::Effect::MemberDead { pki_id } => {

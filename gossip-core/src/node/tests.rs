@@ -2,12 +2,15 @@
 
 mod bad_input;
 mod blocks;
+mod channels;
 mod clock;
 mod hand;
 mod handshakes;
+mod jobs;
 mod membership;
 mod net;
 mod pull;
+mod routing;
 
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, GossipMessage, gossip_message::Content};

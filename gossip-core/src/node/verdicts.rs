@@ -332,7 +332,8 @@ impl Node {
         self.stats.blocks_pulled += u64::from(!is_pushed);
         self.stats.unique_messages += 1;
         let channel = self.channels[ix.0 as usize].id().clone();
-        if is_pushed && fate == BlockFate::New {
+        if is_pushed {
+            // Late ones too: those below us in its tree wait for it.
             let item = Item::Block { channel: channel.clone(), number, frame };
             self.forward(item, sources.clone());
         }

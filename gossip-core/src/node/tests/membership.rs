@@ -3,9 +3,9 @@
 use alloc::{collections::BTreeSet, format, vec, vec::Vec};
 use core::time::Duration;
 
-use crate::{ChannelConfig, ChannelId, Command, Endpoint, Fault, Notice, OrgId, PkiId};
+use crate::{ChannelConfig, ChannelId, Command, Fault, Notice, OrgId, PkiId};
 
-use super::net::{Net, at, outside, pki};
+use super::net::{Net, at, outside};
 
 const SECOND: Duration = Duration::from_secs(1);
 
