@@ -46,6 +46,8 @@ impl Own {
 
     pub(super) fn set_chaincodes(&mut self, chaincodes: Vec<Chaincode>, wall: UnixTime) {
         self.info.chaincodes = chaincodes;
+        // They are published at once, or as soon as what is being signed is (CH-24).
+        self.next = Instant::ZERO;
         self.touch(wall);
     }
 
