@@ -67,8 +67,12 @@ impl Node {
         let ix = self.channel_of_name(channel).ok_or(Fault::WrongChannel)?;
         self.check_sender(ix, &origin.from)?;
         let channel = &self.channels[ix.0 as usize];
-        if channel.has_left() || channel.info(&origin.from).is_none() {
+        if channel.has_left() {
             return Err(Fault::WrongChannel);
+        }
+        // It may have said that it is here, but not to us yet.
+        if channel.info(&origin.from).is_none() {
+            return Err(Fault::Stale);
         }
         self.is_own_org(&origin.from).then_some(ix).ok_or(Fault::WrongOrg)
     }
@@ -117,6 +121,7 @@ impl Node {
         nonce: u64,
         items: Vec<Envelope>,
     ) -> Result<(), Fault> {
+        self.check_update(Puller::Blocks(ix), &origin.from, nonce)?;
         let mut blocks = Vec::new();
         for item in items.into_iter().take(self.config.limits.pull_items_max) {
             let message = wire::open(&item)?;
@@ -129,7 +134,7 @@ impl Node {
             blocks.push((data.payload.ok_or(Fault::Malformed)?.seq_num, item));
         }
         let ids: Vec<_> = blocks.iter().map(|(number, _)| id(*number)).collect();
-        let is_late = self.on_update(Puller::Blocks(ix), &origin.from, nonce, &ids)?;
+        let is_late = self.on_update(Puller::Blocks(ix), &origin.from, nonce, &ids);
         let batch = Batch::default();
         for (number, item) in blocks {
             if !self.channels[ix.0 as usize].wants(number) {
@@ -206,8 +211,8 @@ impl Node {
         self.set_timer(TimerKey::Lag(ix), self.clock.now + pause);
     }
 
-    /// Lists who may have the block that the ledger waits for; `None` if it does not, or if others
-    /// are so far ahead that they serve it no more.
+    /// Lists who may have the block that the ledger waits for; `None` if it does not wait, or if
+    /// nobody serves that block, since all are too far ahead.
     fn owners_of_next(&self, ix: ChannelIx) -> Option<Vec<PkiId>> {
         let channel = &self.channels[ix.0 as usize];
         let next = channel.missing()?;
@@ -222,7 +227,7 @@ impl Node {
         match owners.is_empty() {
             false => Some(owners),
             // What they last said may be old: somebody has sent us a later block.
-            true => channel.has_gap().then_some(peers),
+            true => (channel.has_gap() && !peers.is_empty()).then_some(peers),
         }
     }
 }

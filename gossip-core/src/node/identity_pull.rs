@@ -126,7 +126,11 @@ impl Node {
     pub(super) fn visible_identities(&self, asker: &PkiId) -> Vec<Bytes> {
         let messages = self.identity_pull.messages.keys();
         let visible = messages.filter(|subject| self.may_learn_identity(asker, subject));
-        visible.take(self.config.limits.pull_ids_max).map(|subject| subject.to_wire()).collect()
+        let visible = visible.take(self.config.limits.pull_ids_max);
+        // All in one allocation: there may be thousands.
+        let bytes: Vec<u8> = visible.flat_map(|subject| *subject.as_bytes()).collect();
+        let bytes = Bytes::from(bytes);
+        (0..bytes.len()).step_by(ID_BYTES).map(|at| bytes.slice(at..at + ID_BYTES)).collect()
     }
 
     /// Says whether the signed message of an identity is known, so that another copy is in vain.
@@ -154,8 +158,8 @@ impl Node {
             && self.flights.leader(&FlightKey::Identity(subject)).is_none()
     }
 
-    /// Says whether a peer may learn an identity: all of them in our organisation; in another, those
-    /// of its own and ours that can be reached from outside (P-43 to P-46).
+    /// Says whether a peer may learn an identity: one of our organisation any, another those of its
+    /// own and ours that can be reached from outside (P-43 to P-46).
     fn may_learn_identity(&self, asker: &PkiId, subject: &PkiId) -> bool {
         let Some(theirs) = self.identities.org(asker) else {
             return false;
@@ -175,13 +179,14 @@ impl Node {
         nonce: u64,
         items: Vec<Envelope>,
     ) -> Result<(), Fault> {
+        self.check_update(Puller::Identities, &origin.from, nonce)?;
         let limits = &self.config.limits;
         let (items_max, bytes_max) = (limits.pull_items_max, limits.identity_bytes_max);
         let items: Vec<_> =
             items.into_iter().take(items_max).map(|item| parse(item, bytes_max)).collect();
         let good = items.iter().filter_map(|item| item.as_ref().ok());
         let ids: Vec<_> = good.map(|message| message.pki_id.to_wire()).collect();
-        let is_late = self.on_update(Puller::Identities, &origin.from, nonce, &ids)?;
+        let is_late = self.on_update(Puller::Identities, &origin.from, nonce, &ids);
         for item in items {
             match item {
                 Ok(message) if self.has_identity_message(&message.pki_id) => {}
@@ -243,6 +248,9 @@ fn parse(envelope: Envelope, bytes_max: usize) -> Result<IdentityMessage, Fault>
     let identity = Identity::new(identity.cert);
     Ok(IdentityMessage { pki_id, identity, envelope, is_late: false })
 }
+
+/// The length of a PKI-ID.
+const ID_BYTES: usize = 32;
 
 /// For how long an identity that did not hold is not asked for again, of the same peer.
 const FAILURE_MEMORY: Duration = Duration::from_secs(60);

@@ -82,6 +82,16 @@ impl Node {
         }
     }
 
+    /// Checks that an update was asked for, before it is looked at (P-13).
+    pub(super) fn check_update(
+        &self,
+        puller: Puller,
+        from: &PkiId,
+        nonce: u64,
+    ) -> Result<(), Fault> {
+        self.engine(puller).awaits_update(from, nonce).then_some(()).ok_or(Fault::Stale)
+    }
+
     /// Takes the ids of what came; says whether it is late.
     pub(super) fn on_update(
         &mut self,
@@ -89,12 +99,8 @@ impl Node {
         from: &PkiId,
         nonce: u64,
         ids: &[Bytes],
-    ) -> Result<bool, Fault> {
-        match self.pull(puller, |engine, cx| engine.on_update(from, nonce, ids, cx)) {
-            Arrival::Unasked => Err(Fault::Stale),
-            Arrival::InTime => Ok(false),
-            Arrival::Late => Ok(true),
-        }
+    ) -> bool {
+        self.pull(puller, |engine, cx| engine.on_update(from, nonce, ids, cx)) == Arrival::Late
     }
 
     pub(super) fn on_pull_timer(&mut self, puller: Puller, timer: pull::Timer) {

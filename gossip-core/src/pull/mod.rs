@@ -142,6 +142,12 @@ impl Engine {
         self.find(from, nonce).is_some_and(|(ix, _)| self.rounds[ix].phase == Phase::Digests)
     }
 
+    /// Says whether an update with this nonce was asked for: else it need not be read.
+    pub(crate) fn awaits_update(&self, from: &PkiId, nonce: u64) -> bool {
+        let phase = self.find(from, nonce).map(|(ix, _)| self.rounds[ix].phase);
+        matches!(phase, Some(Phase::Updates | Phase::Over))
+    }
+
     /// Takes note that items came; what is missing is asked for again, if it can be had.
     pub(crate) fn on_update(
         &mut self,

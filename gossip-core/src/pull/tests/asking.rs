@@ -234,7 +234,8 @@ fn nothing_is_asked_again_when_nonces_have_lapsed() {
     assert_eq!(world.take(), []);
 }
 
-/// [`pull_rounds_max`](crate::Limits::pull_rounds_max), [`pull_ids_max`](crate::Limits::pull_ids_max).
+/// [`pull_rounds_max`](crate::Limits::pull_rounds_max),
+/// [`pull_ids_max`](crate::Limits::pull_ids_max).
 #[test]
 fn rounds_and_what_they_ask_for_are_bounded() {
     let mut world = World::with(Family::identities(), |config| {

@@ -340,6 +340,27 @@ fn what_does_not_fit_into_one_update_comes_in_the_next() {
     assert_eq!((stats.blocks_pulled, stats.block_copies), (8, 0));
 }
 
+/// N-17 turned around: where nothing is pushed, all comes by pull.
+#[test]
+fn blocks_reach_all_even_if_nothing_is_pushed() {
+    let mut net = Net::new();
+    for name in ["p0", "p1", "p2", "p3"] {
+        let peer = net.add("a", name, |config| {
+            config.propagate_peer_num = 0;
+            config.block_tree = false;
+            config.bootstrap = vec![at("a", "p0")];
+        });
+        net.join(peer, "ch", &["a"], 1);
+    }
+    net.run_until(20 * SECOND, is_channel_full);
+    gossip(&mut net, 1..=5);
+    net.command(0, Command::SetLedgerHeight { channel: ChannelId::from("ch"), height: 6 });
+    let has_all = |net: &Net| net.peers[1..].iter().all(|peer| peer.blocks().len() == 5);
+    let time = net.run_until(20 * SECOND, has_all);
+    assert!(time < 10 * SECOND, "{time:?}");
+    assert!(net.peers[1..].iter().all(|peer| peer.node.stats().block_copies == 0));
+}
+
 /// A peer that was away has the recent blocks as soon as it knows that there are any.
 #[test]
 fn a_newcomer_has_the_recent_blocks_within_a_second() {
