@@ -94,10 +94,10 @@ impl Claim {
         }
     }
 
-    /// Says whether one verdict holds for both: all that is signed is the same.
+    /// Says whether this holds if the other does: all that is signed here is signed there.
     ///
     /// An alive message without its secret is the same statement as one with it.
-    fn is_settled_by(&self, leader: &Self) -> bool {
+    pub(super) fn is_settled_by(&self, leader: &Self) -> bool {
         match (&self.what, &leader.what) {
             (What::Alive { alive, .. }, What::Alive { alive: other, .. }) => {
                 let secret = &alive.envelope.secret_envelope;
@@ -110,6 +110,16 @@ impl Claim {
             (What::Block { block, .. }, What::Block { block: other, .. }) => block == other,
             (What::Identity(message), What::Identity(other)) => message.envelope == other.envelope,
             _ => false,
+        }
+    }
+
+    /// Says whether both are the same, byte for byte: if one does not hold, nor does the other.
+    pub(super) fn is_copy_of(&self, leader: &Self) -> bool {
+        match (&self.what, &leader.what) {
+            (What::Alive { alive, .. }, What::Alive { alive: other, .. }) => {
+                alive.envelope == other.envelope
+            }
+            _ => self.is_settled_by(leader),
         }
     }
 

@@ -190,7 +190,7 @@ impl Node {
     // Claims.
 
     fn on_verdict(&mut self, key: &FlightKey, outcome: &Outcome) {
-        let Some(Flight { leader, twins, rivals }) = self.flights.land(key) else {
+        let Some(Flight { leader, twins, mut rivals }) = self.flights.land(key) else {
             return;
         };
         let fault = match leader.what {
@@ -198,11 +198,16 @@ impl Node {
             What::Alive { .. } | What::Info { .. } | What::Identity(_) => Fault::BadSignature,
         };
         match verdict(outcome, fault) {
-            Ok(()) => self.on_verified(leader, twins),
+            Ok(()) => self.on_verified(leader, twins, &rivals),
             Err(fault) => {
-                for claim in core::iter::once(leader).chain(twins) {
-                    self.on_claim_failed(&claim, fault);
+                for twin in twins {
+                    // Without a secret it may hold: another may have been attached to the leader.
+                    match twin.is_copy_of(&leader) {
+                        true => self.on_claim_failed(&twin, fault),
+                        false => rivals.push(twin),
+                    }
                 }
+                self.on_claim_failed(&leader, fault);
             }
         }
         for rival in rivals {
@@ -230,9 +235,11 @@ impl Node {
     }
 
     /// Acts on a claim that holds, and on those that hold with it.
-    fn on_verified(&mut self, leader: Claim, twins: SmallVec<[Claim; 2]>) {
+    fn on_verified(&mut self, leader: Claim, twins: SmallVec<[Claim; 2]>, rivals: &[Claim]) {
         let mut sources = Sources::new();
-        for claim in core::iter::once(&leader).chain(&twins) {
+        // Who brought the same with a secret more has it, too.
+        let others = rivals.iter().filter(|rival| leader.is_settled_by(rival));
+        for claim in core::iter::once(&leader).chain(&twins).chain(others) {
             if is_pushed(claim) && !sources.contains(&claim.from) {
                 sources.push(claim.from);
             }

@@ -176,6 +176,30 @@ fn a_message_goes_back_to_none_of_those_who_brought_it() {
     assert_eq!(names(&crowd.told(is_alive_of(&subject))), ["a2", "b2"]);
 }
 
+/// A secret that does not hold, attached to an honest message, takes nothing down but itself.
+#[test]
+fn a_forged_secret_does_not_take_the_honest_message_down() {
+    let mut crowd = Crowd::new(|_| {});
+    let (subject, honest) = introduced("a", "a3", true);
+    let hand = crowd.net.hand("a", "a3", 0);
+    crowd.net.close(hand.conn, false);
+    let mut forged = honest.clone();
+    let secret = forged.secret_envelope.as_mut().expect("a secret");
+    secret.signature = "forged".into();
+    let mut bare = honest.clone();
+    bare.secret_envelope = None;
+    crowd.net.peers[0].jobs = |_| Fate::Held;
+    for (from, alive) in [(&crowd.b2, &forged), (&crowd.b1, &bare), (&crowd.a1, &honest)] {
+        crowd.net.send(from.conn, frame(alive));
+    }
+    crowd.net.run_for(Duration::from_millis(10));
+    crowd.net.peers[0].jobs = |_| Fate::Answered;
+    crowd.net.answer_held(0);
+    crowd.net.run_for(Duration::from_millis(30));
+    assert_eq!(names(&crowd.told(is_alive_of(&subject))), ["a2", "b2", "c1"]);
+    assert_eq!(crowd.net.peers[0].node.stats().faults(Fault::BadSignature), 1);
+}
+
 /// D-11: the second copy is no news.
 #[test]
 fn a_message_is_passed_on_once() {
