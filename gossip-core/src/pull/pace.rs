@@ -44,9 +44,6 @@ impl Paces {
             pace.is_due = true;
             return false;
         }
-        if pace.next + interval <= now {
-            pace.pause = PAUSE_MIN;
-        }
         pace.next = now + pace.pause;
         pace.pause = pace.pause.saturating_mul(2).min(interval.max(PAUSE_MIN));
         pace.is_due = false;
@@ -77,7 +74,7 @@ impl Paces {
         }
     }
 
-    /// Forgets the peers that were not asked for an interval.
+    /// Forgets the peers that were not asked for an interval: their pause is short again.
     pub(super) fn sweep(&mut self, interval: Duration, now: Instant) {
         self.0.retain(|_, pace| pace.is_due || now < pace.next + interval);
     }
