@@ -19,7 +19,13 @@ pub(crate) type Sources = SmallVec<[PkiId; 4]>;
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
     Alive(Arc<Alive>),
-    Block { channel: ChannelId, number: u64, frame: Bytes },
+    /// A block: one that was pulled goes to those alone who wait for it from us.
+    Block {
+        channel: ChannelId,
+        number: u64,
+        frame: Bytes,
+        is_pulled: bool,
+    },
     StateInfo(Arc<StateInfo>),
 }
 

@@ -149,7 +149,7 @@ impl Node {
         }
         let copy = frame.clone();
         self.channel(ix, |channel, cx| channel.on_own_block(number, copy, cx));
-        let item = Item::Block { channel, number, frame };
+        let item = Item::Block { channel, number, frame, is_pulled: false };
         self.emitter(|emitter, cx| emitter.add(item, Sources::new(), cx));
         Ok(())
     }

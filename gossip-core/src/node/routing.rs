@@ -19,6 +19,7 @@ struct Block {
     number: u64,
     frame: Bytes,
     sources: Sources,
+    is_pulled: bool,
 }
 
 impl Node {
@@ -29,11 +30,11 @@ impl Node {
         let mut alives = Vec::new();
         for (item, sources) in batch {
             match item {
-                Item::Block { channel, number, frame } => {
+                Item::Block { channel, number, frame, is_pulled } => {
                     let Some(ix) = self.channel_ix(&channel) else {
                         continue;
                     };
-                    let block = Block { number, frame, sources };
+                    let block = Block { number, frame, sources, is_pulled };
                     match blocks.iter_mut().find(|(known, _)| *known == ix) {
                         Some((_, blocks)) => blocks.push(block),
                         None => blocks.push((ix, alloc::vec![block])),
@@ -83,6 +84,9 @@ impl Node {
             false => Vec::new(),
         };
         receivers.retain(|peer| !block.sources.contains(peer));
+        if block.is_pulled {
+            return receivers;
+        }
         let is_candidate = |peer: &&PkiId| **peer != own && !block.sources.contains(peer);
         let mut chosen: Vec<_> = tree.iter().chain(others).filter(is_candidate).copied().collect();
         let rng = &mut self.rngs.routing;

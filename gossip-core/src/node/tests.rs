@@ -4,6 +4,7 @@ mod bad_input;
 mod blocks;
 mod channels;
 mod clock;
+mod crossing;
 mod hand;
 mod handshakes;
 mod jobs;

@@ -339,11 +339,11 @@ impl Node {
         self.stats.blocks_pulled += u64::from(!is_pushed);
         self.stats.unique_messages += 1;
         let channel = self.channels[ix.0 as usize].id().clone();
-        if is_pushed {
-            // Late ones too: those below us in its tree wait for it.
-            let item = Item::Block { channel: channel.clone(), number, frame };
-            self.forward(item, sources.clone());
-        }
+        // Late and pulled ones too: those below us in the block's tree wait for it.
+        let sources = if is_pushed { sources.clone() } else { Sources::from_slice(&[from]) };
+        let channel_id = channel.clone();
+        let is_pulled = !is_pushed;
+        self.forward(Item::Block { channel: channel_id, number, frame, is_pulled }, sources);
         self.notify(Notice::BlockReceived { channel, number, block, from });
         self.on_block_from(ix, from);
     }

@@ -355,6 +355,24 @@ fn a_block_that_is_pushed_while_it_is_pulled_is_passed_on() {
     }
 }
 
+/// N-28, as far as it is on its way to be held.
+#[test]
+fn a_block_that_is_being_verified_is_not_asked_for_again() {
+    use crate::{JobKind, node::tests::net::Fate};
+    let (mut net, hand) = node_and_hand(1);
+    let other = join(&mut net, "a", "other", 1);
+    net.peers[0].jobs = |job| match job {
+        JobKind::VerifyBlock { .. } => Fate::Held,
+        _ => Fate::Answered,
+    };
+    let nonce = provoke(&mut net, &hand, 3);
+    net.offer(&hand, What::Blocks, nonce, &ids([1, 2])).expect("a request");
+    net.give(&hand, What::Blocks, nonce, vec![item(1)]);
+    let nonce = provoke(&mut net, &other, 3);
+    net.run_for(2 * SECOND);
+    assert_eq!(net.offer(&other, What::Blocks, nonce, &ids([1])), None);
+}
+
 /// P-14, N8.3.a: over a slow line blocks come late, but not in vain.
 #[test]
 fn a_block_that_comes_late_is_committed_but_not_served() {

@@ -11,7 +11,7 @@ use crate::{
     node::tests::{
         hand::frame,
         membership::{assert_no_faults, is_membership_full, network},
-        net::{START, at, pki},
+        net::{Fate, START, at, pki},
     },
     wire,
 };
@@ -247,6 +247,28 @@ fn what_a_peer_sent_in_vain_it_is_not_asked_for_again_for_a_minute() {
     net.run_for(60 * SECOND);
     let nonce = provoke(&mut net, &hand);
     assert_eq!(net.offer(&hand, What::Identities, nonce, &ids).as_deref(), Some(&ids[..]));
+}
+
+/// N-28, as far as it is on its way to be held.
+#[test]
+fn an_identity_that_is_being_verified_is_not_asked_for_again() {
+    let (mut net, hand) = node_and_hand();
+    let other = net.hand("a", "other", 0);
+    let subject = Hand::named("a", "x");
+    let ids = [subject.pki_id.to_wire()];
+    let nonce = provoke(&mut net, &hand);
+    net.offer(&hand, What::Identities, nonce, &ids).expect("a request");
+    let nonce_of_other = provoke(&mut net, &other);
+    net.peers[0].jobs = |job| match job {
+        JobKind::Verify { .. } => Fate::Held,
+        _ => Fate::Answered,
+    };
+    net.give(&hand, What::Identities, nonce, vec![message(&subject)]);
+    assert_eq!(net.peers[0].held.len(), 1);
+    assert_eq!(net.offer(&other, What::Identities, nonce_of_other, &ids), None);
+    net.answer_held(0);
+    net.round_trip();
+    assert_eq!(net.peers[0].node.stats().identities_pulled, 1);
 }
 
 /// P-48.
