@@ -366,11 +366,13 @@ fn a_block_that_is_being_verified_is_not_asked_for_again() {
         _ => Fate::Answered,
     };
     let nonce = provoke(&mut net, &hand, 3);
-    net.offer(&hand, What::Blocks, nonce, &ids([1, 2])).expect("a request");
+    net.offer(&hand, What::Blocks, nonce, &ids([1])).expect("a request");
+    net.run_for(SECOND);
+    let nonce_of_other = provoke(&mut net, &other, 3);
     net.give(&hand, What::Blocks, nonce, vec![item(1)]);
-    let nonce = provoke(&mut net, &other, 3);
-    net.run_for(2 * SECOND);
-    assert_eq!(net.offer(&other, What::Blocks, nonce, &ids([1])), None);
+    assert_eq!(net.peers[0].held.len(), 1);
+    let wanted = net.offer(&other, What::Blocks, nonce_of_other, &ids([1, 2]));
+    assert_eq!(wanted, Some(ids([2])));
 }
 
 /// P-14, N8.3.a: over a slow line blocks come late, but not in vain.
