@@ -135,10 +135,6 @@ impl Hand {
         SecretEnvelope { payload, signature }
     }
 
-    pub(crate) fn membership_request(&self, sequence: u64, nonce: u64) -> Bytes {
-        wire::membership_request(self.alive(sequence), nonce)
-    }
-
     /// Makes a StateInfo for a channel.
     pub(crate) fn state_info(&self, channel: &str, sequence: u64, height: u64) -> Envelope {
         self.state_info_with(channel, sequence, height, false)
