@@ -367,7 +367,6 @@ fn a_block_that_is_being_verified_is_not_asked_for_again() {
     };
     let nonce = provoke(&mut net, &hand, 3);
     net.offer(&hand, What::Blocks, nonce, &ids([1])).expect("a request");
-    net.run_for(SECOND);
     let nonce_of_other = provoke(&mut net, &other, 3);
     net.give(&hand, What::Blocks, nonce, vec![item(1)]);
     assert_eq!(net.peers[0].held.len(), 1);
