@@ -16,9 +16,7 @@ fn main() {
 #[divan::bench]
 fn validate_a_remembered_identity(bencher: divan::Bencher<'_, '_>) {
     let signed = Signed::recorded();
-    bencher
-        .counter(ItemsCount::new(1usize))
-        .bench(|| signed.identities.validate(&signed.creator));
+    bencher.counter(ItemsCount::new(1usize)).bench(|| signed.identities.validate(&signed.creator));
 }
 
 #[divan::bench]
@@ -31,16 +29,8 @@ fn validate_an_identity_for_the_first_time(bencher: divan::Bencher<'_, '_>) {
 
 #[divan::bench]
 fn verify_a_signature(bencher: divan::Bencher<'_, '_>) {
-    let Signed {
-        identities,
-        creator,
-        signature,
-        message,
-        ..
-    } = Signed::recorded();
-    identities
-        .verify(&creator, &signature, &message)
-        .expect("a valid signature");
+    let Signed { identities, creator, signature, message, .. } = Signed::recorded();
+    identities.verify(&creator, &signature, &message).expect("a valid signature");
     bencher
         .counter(ItemsCount::new(1usize))
         .bench(|| identities.verify(&creator, &signature, &message));
@@ -53,9 +43,7 @@ fn verify_a_block(bencher: divan::Bencher<'_, '_>) {
     let verifier = BlockVerifier::new();
     verifier.set_channel(&channel, orderers, 1);
     let block = &chain[NUMBER];
-    verifier
-        .verify(&channel, NUMBER as u64, block)
-        .expect("a valid block");
+    verifier.verify(&channel, NUMBER as u64, block).expect("a valid block");
     bencher
         .counter(BytesCount::new(block.len()))
         .bench(|| verifier.verify(&channel, NUMBER as u64, block));

@@ -56,10 +56,7 @@ impl fmt::Display for BlockError {
             Self::WrongChannel => f.write_str("first transaction belongs to another channel"),
             Self::NoMetadata => f.write_str("no metadata"),
             Self::MalformedTransaction(index) => {
-                write!(
-                    f,
-                    "transaction {index} is not an envelope in the one form allowed"
-                )
+                write!(f, "transaction {index} is not an envelope in the one form allowed")
             }
             Self::WrongDataHash => {
                 f.write_str("hash of the transactions differs from the header's")
@@ -110,23 +107,15 @@ impl BlockVerifier {
         orderers: impl IntoIterator<Item = Msp>,
         signers_min: usize,
     ) {
-        let orderers = Orderers {
-            identities: Identities::new(orderers),
-            signers_min: signers_min.max(1),
-        };
-        let mut channels = self
-            .channels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let orderers =
+            Orderers { identities: Identities::new(orderers), signers_min: signers_min.max(1) };
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
         channels.insert(channel.to_owned(), Arc::new(orderers));
     }
 
     /// Forgets a channel, of which no block verifies any more.
     pub fn remove_channel(&self, channel: &str) {
-        self.channels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(channel);
+        self.channels.write().unwrap_or_else(PoisonError::into_inner).remove(channel);
     }
 
     /// Verifies a serialized block, which claims to be this one of this channel.
@@ -145,10 +134,7 @@ impl BlockVerifier {
         check_data(channel, &header, &transactions, metadata.len())?;
         let orderers = {
             let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
-            channels
-                .get(channel)
-                .cloned()
-                .ok_or(BlockError::UnknownChannel)?
+            channels.get(channel).cloned().ok_or(BlockError::UnknownChannel)?
         };
         let signers = orderers.count_signers(&header, &metadata[0])?;
         match signers >= orderers.signers_min {
@@ -206,11 +192,7 @@ pub fn header_hash(header: &BlockHeader) -> [u8; 32] {
 #[must_use]
 pub fn header_bytes(header: &BlockHeader) -> Vec<u8> {
     let number = header.number.to_be_bytes();
-    let zeros = number
-        .iter()
-        .take(number.len() - 1)
-        .take_while(|&&byte| byte == 0)
-        .count();
+    let zeros = number.iter().take(number.len() - 1).take_while(|&&byte| byte == 0).count();
     let mut integer = number[zeros..].to_vec();
     if integer[0] >= 0x80 {
         integer.insert(0, 0); // Without it the number would be negative.
@@ -265,9 +247,7 @@ fn check_data(
     }
     let is_config_block = first.is_config && transactions.len() == 1;
     if !is_config_block {
-        let malformed = transactions
-            .iter()
-            .position(|transaction| !is_canonical(transaction));
+        let malformed = transactions.iter().position(|transaction| !is_canonical(transaction));
         malformed.map_or(Ok(()), |index| Err(BlockError::MalformedTransaction(index)))?;
     }
     match data_hash(transactions)[..] == header.data_hash[..] {
@@ -292,21 +272,14 @@ mod tests {
     fn header_bytes_are_der() {
         let bytes = |number, hash: &'static [u8]| {
             let (previous_hash, data_hash) = (Bytes::from_static(hash), Bytes::new());
-            header_bytes(&BlockHeader {
-                number,
-                previous_hash,
-                data_hash,
-            })
+            header_bytes(&BlockHeader { number, previous_hash, data_hash })
         };
         assert_eq!(bytes(0, &[]), [0x30, 7, 2, 1, 0, 4, 0, 4, 0]);
         assert_eq!(bytes(127, &[]), [0x30, 7, 2, 1, 127, 4, 0, 4, 0]);
         assert_eq!(bytes(128, &[9]), [0x30, 9, 2, 2, 0, 128, 4, 1, 9, 4, 0]);
         assert_eq!(bytes(256, &[]), [0x30, 8, 2, 2, 1, 0, 4, 0, 4, 0]);
         assert_eq!(bytes(u64::MAX, &[])[..5], [0x30, 15, 2, 9, 0]);
-        assert_eq!(
-            bytes(0, &[7; 200])[..9],
-            [0x30, 0x81, 208, 2, 1, 0, 4, 0x81, 200]
-        );
+        assert_eq!(bytes(0, &[7; 200])[..9], [0x30, 0x81, 208, 2, 1, 0, 4, 0x81, 200]);
         assert_eq!(bytes(0, &[7; 300])[..5], [0x30, 0x82, 1, 0x35, 2]);
     }
 }

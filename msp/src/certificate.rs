@@ -111,27 +111,17 @@ pub(crate) struct Extensions {
 
 impl Extensions {
     fn new(tbs: &TbsCertificate) -> Result<Self, ParseError> {
-        let constraints = tbs
-            .get_extension::<BasicConstraints>()?
-            .map(|(_, value)| value);
+        let constraints = tbs.get_extension::<BasicConstraints>()?.map(|(_, value)| value);
         let usage = tbs.get_extension::<KeyUsage>()?.map(|(_, value)| value);
-        let ext_usage = tbs
-            .get_extension::<ExtendedKeyUsage>()?
-            .map(|(_, value)| value.0);
-        let key_id = tbs
-            .get_extension::<SubjectKeyIdentifier>()?
-            .map(|(_, value)| value);
+        let ext_usage = tbs.get_extension::<ExtendedKeyUsage>()?.map(|(_, value)| value.0);
+        let key_id = tbs.get_extension::<SubjectKeyIdentifier>()?.map(|(_, value)| value);
         let all = tbs.extensions().map(Vec::as_slice).unwrap_or_default();
         Ok(Self {
-            is_ca: constraints
-                .as_ref()
-                .is_some_and(|constraints| constraints.ca),
+            is_ca: constraints.as_ref().is_some_and(|constraints| constraints.ca),
             path_len_max: constraints.and_then(|constraints| constraints.path_len_constraint),
             ext_key_usage: ext_usage,
             subject_key_id: key_id.map(|id| id.0.as_bytes().into()),
-            has_name_constraints: all
-                .iter()
-                .any(|extension| extension.extn_id == NAME_CONSTRAINTS),
+            has_name_constraints: all.iter().any(|extension| extension.extn_id == NAME_CONSTRAINTS),
             has_unknown_critical: all.iter().any(is_unknown_critical),
             cert_sign: usage.map(|usage| usage.key_cert_sign()),
         })
@@ -145,9 +135,7 @@ impl Extensions {
     /// Whether servers may be authenticated with it, Go's default demand on every chain (C-48).
     pub(crate) fn allows_server_auth(&self) -> bool {
         self.ext_key_usage.as_ref().is_none_or(|usages| {
-            usages
-                .iter()
-                .any(|usage| [SERVER_AUTH, ANY_USAGE].contains(usage))
+            usages.iter().any(|usage| [SERVER_AUTH, ANY_USAGE].contains(usage))
         })
     }
 }
@@ -174,10 +162,7 @@ impl RevocationList {
         let revoked = list.tbs_cert_list.revoked_certificates.unwrap_or_default();
         Ok(Self {
             authority_key_id: key_id.map(|id| id.as_bytes().into()),
-            revoked: revoked
-                .iter()
-                .map(|entry| entry.serial_number.as_bytes().into())
-                .collect(),
+            revoked: revoked.iter().map(|entry| entry.serial_number.as_bytes().into()).collect(),
             signed: Signed::new(der, &list.signature_algorithm, signature)?,
         })
     }
@@ -210,15 +195,9 @@ impl Signed {
         AnyRef::decode(&mut reader)?;
         let length = usize::try_from(reader.position())?;
         let hash = signature_hash(algorithm.oid)?;
-        let signature = signature
-            .as_bytes()
-            .filter(|bytes| ecdsa::is_canonical(bytes));
+        let signature = signature.as_bytes().filter(|bytes| ecdsa::is_canonical(bytes));
         let signature = signature.ok_or(ParseError::NonCanonicalSignature)?;
-        Ok(Self {
-            bytes: outer[..length].into(),
-            hash,
-            signature: signature.into(),
-        })
+        Ok(Self { bytes: outer[..length].into(), hash, signature: signature.into() })
     }
 
     fn by(&self, key: &VerifyingKey) -> bool {
@@ -237,20 +216,13 @@ fn public_key(info: &SubjectPublicKeyInfoOwned) -> Result<VerifyingKey, ParseErr
     if info.algorithm.oid != EC_PUBLIC_KEY {
         return Err(unsupported);
     }
-    let parameters = info
-        .algorithm
-        .parameters
-        .as_ref()
-        .ok_or(unsupported.clone())?;
+    let parameters = info.algorithm.parameters.as_ref().ok_or(unsupported.clone())?;
     let curve = match parameters.decode_as::<ObjectIdentifier>()? {
         P256 => Curve::P256,
         P384 => Curve::P384,
         _ => return Err(unsupported),
     };
-    let point = info
-        .subject_public_key
-        .as_bytes()
-        .ok_or(unsupported.clone())?;
+    let point = info.subject_public_key.as_bytes().ok_or(unsupported.clone())?;
     VerifyingKey::new(curve, point).ok_or(unsupported)
 }
 
@@ -266,9 +238,7 @@ fn signature_hash(algorithm: ObjectIdentifier) -> Result<Hash, ParseError> {
 }
 
 fn organizational_units(name: &Name) -> Vec<String> {
-    let units = name
-        .iter()
-        .filter(|attribute| attribute.oid == ORGANIZATIONAL_UNIT);
+    let units = name.iter().filter(|attribute| attribute.oid == ORGANIZATIONAL_UNIT);
     units
         .filter(|unit| TEXT_TAGS.contains(&unit.value.tag()))
         .filter_map(|unit| String::from_utf8(unit.value.value().to_vec()).ok())
@@ -280,12 +250,8 @@ fn is_unknown_critical(extension: &Extension) -> bool {
     extension.critical && !HEEDED.contains(&extension.extn_id)
 }
 
-const TEXT_TAGS: [Tag; 4] = [
-    Tag::Utf8String,
-    Tag::PrintableString,
-    Tag::Ia5String,
-    Tag::TeletexString,
-];
+const TEXT_TAGS: [Tag; 4] =
+    [Tag::Utf8String, Tag::PrintableString, Tag::Ia5String, Tag::TeletexString];
 
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");

@@ -31,12 +31,8 @@ impl Authorities {
         if !leaf.is_valid_at(at) || leaf.extensions.has_unknown_critical {
             return Err(ChainError::None);
         }
-        let mut search = Search {
-            authorities: self,
-            at,
-            checks_left: SIGNATURE_CHECKS_MAX,
-            found: Vec::new(),
-        };
+        let mut search =
+            Search { authorities: self, at, checks_left: SIGNATURE_CHECKS_MAX, found: Vec::new() };
         search.extend(leaf, &mut Vec::new());
         let any_found = !search.found.is_empty();
         let mut usable = search.found;
@@ -94,10 +90,7 @@ impl Search<'_> {
         let fits = end.issuer == issuer.subject
             && issuer.is_valid_at(self.at)
             && !issuer.extensions.has_unknown_critical
-            && issuer
-                .extensions
-                .path_len_max
-                .is_none_or(|max| path.len() <= usize::from(max))
+            && issuer.extensions.path_len_max.is_none_or(|max| path.len() <= usize::from(max))
             && !is_repeated(end)
             && !path.iter().any(|other| is_repeated(other));
         if !fits || self.checks_left == 0 {
@@ -110,9 +103,7 @@ impl Search<'_> {
 
 fn chain_allows_server_auth(leaf: &Certificate, chain: &[Arc<Certificate>]) -> bool {
     leaf.extensions.allows_server_auth()
-        && chain
-            .iter()
-            .all(|authority| authority.extensions.allows_server_auth())
+        && chain.iter().all(|authority| authority.extensions.allows_server_auth())
 }
 
 /// Go's own bound on the work that one certificate can cause.

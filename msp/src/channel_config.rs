@@ -52,22 +52,10 @@ impl MspConfig {
                 .map(|ou| unit("organizational_unit_identifiers", ou))
                 .collect(),
             node_ous: ous.map(|ous| NodeOus {
-                client: ous
-                    .client_ou_identifier
-                    .as_ref()
-                    .map(|ou| unit("client_ou", ou)),
-                peer: ous
-                    .peer_ou_identifier
-                    .as_ref()
-                    .map(|ou| unit("peer_ou", ou)),
-                admin: ous
-                    .admin_ou_identifier
-                    .as_ref()
-                    .map(|ou| unit("admin_ou", ou)),
-                orderer: ous
-                    .orderer_ou_identifier
-                    .as_ref()
-                    .map(|ou| unit("orderer_ou", ou)),
+                client: ous.client_ou_identifier.as_ref().map(|ou| unit("client_ou", ou)),
+                peer: ous.peer_ou_identifier.as_ref().map(|ou| unit("peer_ou", ou)),
+                admin: ous.admin_ou_identifier.as_ref().map(|ou| unit("admin_ou", ou)),
+                orderer: ous.orderer_ou_identifier.as_ref().map(|ou| unit("orderer_ou", ou)),
             }),
         }
     }
@@ -76,10 +64,7 @@ impl MspConfig {
 fn unit(field: &str, ou: &FabricOuIdentifier) -> OuIdentifier {
     let certificate = (!ou.certificate.is_empty())
         .then(|| Source::new(format!("{field}.certificate"), ou.certificate.clone()));
-    OuIdentifier {
-        unit: ou.organizational_unit_identifier.clone(),
-        certificate,
-    }
+    OuIdentifier { unit: ou.organizational_unit_identifier.clone(), certificate }
 }
 
 fn msps_of(group: &str, config_block: &Bytes) -> Result<(String, Vec<Msp>), ConfigError> {
@@ -98,19 +83,14 @@ fn msps_of(group: &str, config_block: &Bytes) -> Result<(String, Vec<Msp>), Conf
 
 fn read_msp(organisation: &ConfigGroup) -> Result<Msp, ConfigError> {
     let value = organisation.values.get("MSP");
-    let value = &value
-        .ok_or_else(|| ConfigError::new("value", "is missing"))?
-        .value;
+    let value = &value.ok_or_else(|| ConfigError::new("value", "is missing"))?.value;
     let typed: TypedConfig = decode("value", value)?;
     if typed.r#type != TYPE_X509 {
         let problem = format!("is {}, expected {TYPE_X509}, X.509", typed.r#type);
         return Err(ConfigError::new("type", problem));
     }
     let config: FabricMspConfig = decode("config", &typed.config)?;
-    let family = config
-        .crypto_config
-        .as_ref()
-        .map_or("", |crypto| &crypto.signature_hash_family);
+    let family = config.crypto_config.as_ref().map_or("", |crypto| &crypto.signature_hash_family);
     if !["", "SHA2"].contains(&family) {
         let problem = format!("is {family:?}, expected SHA2");
         return Err(ConfigError::new("signature_hash_family", problem));
@@ -122,10 +102,7 @@ fn read_config(block: &Bytes) -> Result<(String, ConfigGroup), ConfigError> {
     let block: Block = decode("block", block)?;
     let data = block.data.unwrap_or_default().data;
     let [transaction] = &data[..] else {
-        let problem = format!(
-            "has {} transactions, expected one, a configuration",
-            data.len()
-        );
+        let problem = format!("has {} transactions, expected one, a configuration", data.len());
         return Err(ConfigError::new("block", problem));
     };
     let envelope: Envelope = decode("envelope", transaction)?;

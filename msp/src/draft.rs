@@ -64,10 +64,7 @@ impl BlockDraft<'_> {
             data: Some(BlockData { data: transactions }),
             metadata: Some(BlockMetadata { metadata }),
         };
-        Ok(SealedBlock {
-            bytes: block.encode_to_vec().into(),
-            header_hash,
-        })
+        Ok(SealedBlock { bytes: block.encode_to_vec().into(), header_hash })
     }
 
     fn transaction(
@@ -87,18 +84,9 @@ impl BlockDraft<'_> {
             channel_header: channel_header.encode_to_vec().into(),
             signature_header: signature_header(nonce, signer),
         };
-        let payload = Payload {
-            header: Some(header),
-            data: payload.clone(),
-        }
-        .encode_to_vec();
+        let payload = Payload { header: Some(header), data: payload.clone() }.encode_to_vec();
         let signature = signer.sign(&payload)?.into();
-        Ok(Envelope {
-            payload: payload.into(),
-            signature,
-        }
-        .encode_to_vec()
-        .into())
+        Ok(Envelope { payload: payload.into(), signature }.encode_to_vec().into())
     }
 
     /// The five slots of an ordering service: signatures, three unused and the commit hash.
@@ -107,13 +95,8 @@ impl BlockDraft<'_> {
         header: &BlockHeader,
         signer: &SigningIdentity,
     ) -> Result<Vec<Bytes>, SignError> {
-        let last_config = LastConfig {
-            index: self.last_config,
-        };
-        let value = OrdererBlockMetadata {
-            last_config: Some(last_config),
-        }
-        .encode_to_vec();
+        let last_config = LastConfig { index: self.last_config };
+        let value = OrdererBlockMetadata { last_config: Some(last_config) }.encode_to_vec();
         let signature_header = signature_header(self.nonce(usize::MAX), signer);
         let message = [&value[..], &signature_header, &header_bytes(header)].concat();
         let signature = MetadataSignature {
@@ -121,32 +104,21 @@ impl BlockDraft<'_> {
             signature_header,
             identifier_header: Bytes::new(),
         };
-        let signatures = Metadata {
-            value: value.into(),
-            signatures: vec![signature],
-        };
+        let signatures = Metadata { value: value.into(), signatures: vec![signature] };
         let mut slots = vec![Bytes::new(); METADATA_SLOTS];
         slots[0] = signatures.encode_to_vec().into();
         Ok(slots)
     }
 
     fn nonce(&self, index: usize) -> Bytes {
-        let place = [
-            self.channel.as_bytes(),
-            &self.number.to_be_bytes(),
-            &(index as u64).to_be_bytes(),
-        ];
+        let place =
+            [self.channel.as_bytes(), &self.number.to_be_bytes(), &(index as u64).to_be_bytes()];
         Bytes::copy_from_slice(&sha256(&place.concat())[..NONCE_LEN])
     }
 }
 
 fn signature_header(nonce: Bytes, signer: &SigningIdentity) -> Bytes {
-    SignatureHeader {
-        creator: signer.serialized().clone(),
-        nonce,
-    }
-    .encode_to_vec()
-    .into()
+    SignatureHeader { creator: signer.serialized().clone(), nonce }.encode_to_vec().into()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -96,11 +96,7 @@ impl VerifyingKey {
             return None;
         }
         let parsed = ParsedPublicKey::new(curve.algorithm(Hash::Sha256), point).ok()?;
-        Some(Self {
-            curve,
-            point: point.into(),
-            parsed,
-        })
+        Some(Self { curve, point: point.into(), parsed })
     }
 
     pub(crate) fn point(&self) -> &[u8] {
@@ -117,9 +113,7 @@ impl VerifyingKey {
         if is_high(parts.s.as_bytes(), self.curve) {
             return Err(SignatureError::HighS);
         }
-        self.parsed
-            .verify_sig(message, signature)
-            .map_err(|_| SignatureError::Wrong)
+        self.parsed.verify_sig(message, signature).map_err(|_| SignatureError::Wrong)
     }
 
     /// Verifies an authority's signature of a certificate, where a high S is harmless.
@@ -183,12 +177,7 @@ fn lower_s(signature: &[u8], curve: Curve) -> Option<Vec<u8>> {
         return Some(signature.to_vec());
     }
     let mirrored = subtract(curve.order(), parts.s.as_bytes());
-    Parts {
-        r: parts.r,
-        s: UintRef::new(&mirrored).ok()?,
-    }
-    .to_der()
-    .ok()
+    Parts { r: parts.r, s: UintRef::new(&mirrored).ok()? }.to_der().ok()
 }
 
 /// `a - b` for big-endian integers of one length, `a` the larger.
@@ -251,10 +240,7 @@ mod tests {
                 let mut s = vec![0; curve.scalar_len() - parts.s.as_bytes().len()];
                 s.extend(parts.s.as_bytes());
                 let high = subtract(curve.order(), &s);
-                let twin = Parts {
-                    r: parts.r,
-                    s: UintRef::new(&high).expect("integer"),
-                };
+                let twin = Parts { r: parts.r, s: UintRef::new(&high).expect("integer") };
                 let twin = twin.to_der().expect("encoding");
                 assert_eq!(key.verify(&[round], &twin), Err(SignatureError::HighS));
                 assert_eq!(lower_s(&twin, curve), Some(signature));
@@ -269,8 +255,7 @@ mod tests {
         let pair = EcdsaKeyPair::generate(algorithm).expect("key generation");
         let signature = sign(&pair, curve, b"message").expect("signing");
         let key = UnparsedPublicKey::new(&lc::ECDSA_P384_SHA256_ASN1, pair.public_key().as_ref());
-        key.verify(b"message", &signature)
-            .expect("a SHA-256 signature");
+        key.verify(b"message", &signature).expect("a SHA-256 signature");
     }
 
     /// W-15 and W3.5.c, f: zero, negative, padded or trailed integers are refused.

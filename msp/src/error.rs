@@ -15,10 +15,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(subject: impl Into<String>, problem: impl fmt::Display) -> Self {
-        Self {
-            subject: subject.into(),
-            problem: problem.to_string(),
-        }
+        Self { subject: subject.into(), problem: problem.to_string() }
     }
 
     /// Puts where the value lies before its name.

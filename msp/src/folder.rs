@@ -43,10 +43,9 @@ impl MspConfig {
             node_ous,
         };
         match config.root_certs.is_empty() {
-            true => Err(expected_file(
-                &folder.join("cacerts"),
-                "the certificate of a root authority",
-            )),
+            true => {
+                Err(expected_file(&folder.join("cacerts"), "the certificate of a root authority"))
+            }
             false => Ok(config),
         }
     }
@@ -60,10 +59,8 @@ impl SigningIdentity {
     ///
     /// Names the file and what was expected of it.
     pub fn from_folder(folder: impl AsRef<Path>, mspid: &str) -> Result<Self, ConfigError> {
-        let (signcerts, keystore) = (
-            folder.as_ref().join("signcerts"),
-            folder.as_ref().join("keystore"),
-        );
+        let (signcerts, keystore) =
+            (folder.as_ref().join("signcerts"), folder.as_ref().join("keystore"));
         let certificates = read_all(&signcerts)?;
         let Some(certificate) = certificates.first() else {
             return Err(expected_file(&signcerts, "the node's certificate"));
@@ -137,15 +134,10 @@ fn read_units(folder: &Path) -> Result<(Vec<OuIdentifier>, Option<NodeOus>), Con
 fn read_unit(folder: &Path, file: &str, entry: &OuEntry) -> Result<OuIdentifier, ConfigError> {
     let unit = entry.organizational_unit_identifier.clone();
     if unit.is_empty() {
-        return Err(ConfigError::new(
-            file,
-            "a unit without OrganizationalUnitIdentifier",
-        ));
+        return Err(ConfigError::new(file, "a unit without OrganizationalUnitIdentifier"));
     }
     let named = entry.certificate.as_deref().filter(|path| !path.is_empty());
-    let certificate = named
-        .map(|path| read_source(&folder.join(path)))
-        .transpose()?;
+    let certificate = named.map(|path| read_source(&folder.join(path))).transpose()?;
     Ok(OuIdentifier { unit, certificate })
 }
 
@@ -160,9 +152,7 @@ fn read_all(folder: &Path) -> Result<Vec<Source>, ConfigError> {
     for entry in entries {
         let path = entry.map_err(fail)?.path();
         // Kubernetes mounts hold their data in hidden folders beside links to the files.
-        let is_hidden = path
-            .file_name()
-            .is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        let is_hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
         if path.is_file() && !is_hidden {
             paths.push(path);
         }
@@ -177,24 +167,15 @@ fn read_source(path: &Path) -> Result<Source, ConfigError> {
 
 fn read(path: &Path) -> Result<Bytes, ConfigError> {
     let fail = |problem: String| ConfigError::new(path.display().to_string(), problem);
-    let length = fs::metadata(path)
-        .map_err(|error| fail(error.to_string()))?
-        .len();
+    let length = fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
     if length > FILE_LEN_MAX {
-        return Err(fail(format!(
-            "{length} bytes, expected at most {FILE_LEN_MAX}"
-        )));
+        return Err(fail(format!("{length} bytes, expected at most {FILE_LEN_MAX}")));
     }
-    fs::read(path)
-        .map(Bytes::from)
-        .map_err(|error| fail(error.to_string()))
+    fs::read(path).map(Bytes::from).map_err(|error| fail(error.to_string()))
 }
 
 fn expected_file(folder: &Path, what: &str) -> ConfigError {
-    ConfigError::new(
-        folder.display().to_string(),
-        format!("no file, expected {what}"),
-    )
+    ConfigError::new(folder.display().to_string(), format!("no file, expected {what}"))
 }
 
 /// Larger than any sensible revocation list, in bytes.

@@ -74,9 +74,7 @@ impl Identities {
     /// Knows these organisations; of several with one MSP id, the first.
     #[must_use]
     pub fn new(msps: impl IntoIterator<Item = Msp>) -> Self {
-        Self {
-            state: RwLock::new(State::new(msps)),
-        }
+        Self { state: RwLock::new(State::new(msps)) }
     }
 
     /// Knows other organisations from here on and forgets all it judged.
@@ -158,19 +156,14 @@ impl State {
         for msp in msps {
             by_id.entry(msp.shared_id()).or_insert(msp);
         }
-        Self {
-            msps: Arc::new(by_id),
-            recent: HashMap::new(),
-            older: HashMap::new(),
-        }
+        Self { msps: Arc::new(by_id), recent: HashMap::new(), older: HashMap::new() }
     }
 
     fn remember(&mut self, identity: &[u8], valid: &Arc<Valid>) {
         if self.recent.len() >= Identities::CACHED_MAX / 2 {
             self.older = std::mem::take(&mut self.recent);
         }
-        self.recent
-            .insert(Bytes::copy_from_slice(identity), Arc::clone(valid));
+        self.recent.insert(Bytes::copy_from_slice(identity), Arc::clone(valid));
     }
 }
 
@@ -181,9 +174,7 @@ fn judge(msps: &Msps, identity: &[u8]) -> Result<Valid, IdentityError> {
     let SerializedIdentity { mspid, id_bytes } =
         SerializedIdentity::decode(identity).map_err(|_| IdentityError::Undecodable)?;
     let Some(msp) = msps.get(mspid.as_str()) else {
-        return Err(IdentityError::UnknownMsp(
-            mspid.chars().take(MSPID_SHOWN_MAX).collect(),
-        ));
+        return Err(IdentityError::UnknownMsp(mspid.chars().take(MSPID_SHOWN_MAX).collect()));
     };
     let certificate = msp.validate(&id_bytes)?;
     let facts = Facts {
@@ -191,11 +182,7 @@ fn judge(msps: &Msps, identity: &[u8]) -> Result<Valid, IdentityError> {
         mspid: msp.shared_id(),
         not_after: certificate.not_after,
     };
-    Ok(Valid {
-        facts,
-        key: certificate.key,
-        certificate: certificate.digest,
-    })
+    Ok(Valid { facts, key: certificate.key, certificate: certificate.digest })
 }
 
 /// The longest identity remembered, in bytes. Text before a PEM block may be of any length.
@@ -236,11 +223,7 @@ mod tests {
         let made = params.self_signed(&key).expect("a certificate");
         let certificate = Certificate::from_der(made.der()).expect("a certificate");
         Valid {
-            facts: Facts {
-                pki_id: [0; 32],
-                mspid: "MSP".into(),
-                not_after: certificate.not_after,
-            },
+            facts: Facts { pki_id: [0; 32], mspid: "MSP".into(), not_after: certificate.not_after },
             key: certificate.key,
             certificate: certificate.digest,
         }

@@ -24,10 +24,7 @@ pub struct Source {
 impl Source {
     /// Names `content`.
     pub fn new(name: impl Into<String>, content: impl Into<Bytes>) -> Self {
-        Self {
-            name: name.into(),
-            content: content.into(),
-        }
+        Self { name: name.into(), content: content.into() }
     }
 }
 
@@ -91,10 +88,7 @@ impl Msp {
     /// Names the certificate, list or unit that cannot be used.
     pub fn new(config: &MspConfig) -> Result<Self, ConfigError> {
         if config.id.is_empty() {
-            return Err(ConfigError::new(
-                "MSP id",
-                "is empty, expected the organisation's id",
-            ));
+            return Err(ConfigError::new("MSP id", "is empty, expected the organisation's id"));
         }
         Self::check(config).map_err(|error| error.within(&config.id))
     }
@@ -113,17 +107,11 @@ impl Msp {
         let intermediates = parse_authorities(&config.intermediate_certs)?;
         let unnamed = |(_, authority): &(_, Arc<Certificate>)| Arc::clone(authority);
         let authorities = Authorities {
-            roots: parse_authorities(&config.root_certs)?
-                .iter()
-                .map(unnamed)
-                .collect(),
+            roots: parse_authorities(&config.root_certs)?.iter().map(unnamed).collect(),
             intermediates: intermediates.iter().map(unnamed).collect(),
         };
         if authorities.roots.is_empty() {
-            return Err(ConfigError::new(
-                "root certificates",
-                "none, expected at least one",
-            ));
+            return Err(ConfigError::new("root certificates", "none, expected at least one"));
         }
         let mut msp = Self {
             id: config.id.as_str().into(),
@@ -134,13 +122,9 @@ impl Msp {
         };
         for (name, authority) in &intermediates {
             let fail = |error: IdentityError| ConfigError::new(*name, error);
-            let chain = msp
-                .authorities
-                .only_chain(authority)
-                .map_err(|e| fail(e.into()))?;
+            let chain = msp.authorities.only_chain(authority).map_err(|e| fail(e.into()))?;
             msp.check_revocation(authority, &chain[0]).map_err(fail)?;
-            msp.inner_nodes
-                .extend(chain.iter().map(|issuer| issuer.digest));
+            msp.inner_nodes.extend(chain.iter().map(|issuer| issuer.digest));
         }
         Ok(msp)
     }
@@ -156,8 +140,7 @@ impl Msp {
             return Err(IdentityError::IssuerIsInnerNode);
         }
         self.check_revocation(&certificate, &chain[0])?;
-        self.units
-            .check(&certificate.units, &certifiers_id(&chain))?;
+        self.units.check(&certificate.units, &certifiers_id(&chain))?;
         Ok(certificate)
     }
 
@@ -167,11 +150,7 @@ impl Msp {
         issuer: &Certificate,
     ) -> Result<(), IdentityError> {
         let serial = &certificate.serial;
-        match self
-            .revocation_lists
-            .iter()
-            .any(|list| list.revokes(serial, issuer))
-        {
+        match self.revocation_lists.iter().any(|list| list.revokes(serial, issuer)) {
             true => Err(IdentityError::Revoked),
             false => Ok(()),
         }
@@ -180,9 +159,7 @@ impl Msp {
 
 impl fmt::Debug for Msp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Msp")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Msp").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -198,10 +175,8 @@ impl From<ChainError> for IdentityError {
 
 /// SHA-256 of the issuers of a path, nearest first.
 pub(crate) fn certifiers_id(chain: &[Arc<Certificate>]) -> [u8; 32] {
-    let concatenated: Vec<u8> = chain
-        .iter()
-        .flat_map(|issuer| issuer.der.iter().copied())
-        .collect();
+    let concatenated: Vec<u8> =
+        chain.iter().flat_map(|issuer| issuer.der.iter().copied()).collect();
     sha256(&concatenated)
 }
 
@@ -212,9 +187,7 @@ fn well_formed(id_bytes: &[u8]) -> Result<Certificate, IdentityError> {
         return Err(IdentityError::TrailingBytes);
     }
     if !["CERTIFICATE", ""].contains(&block.label) {
-        return Err(IdentityError::WrongBlock(
-            block.label.chars().take(LABEL_SHOWN_MAX).collect(),
-        ));
+        return Err(IdentityError::WrongBlock(block.label.chars().take(LABEL_SHOWN_MAX).collect()));
     }
     Certificate::from_der(&block.der).map_err(IdentityError::Certificate)
 }
@@ -242,10 +215,7 @@ fn parse_authorities(sources: &[Source]) -> Result<Vec<(&str, Arc<Certificate>)>
         if extensions.has_name_constraints {
             return fail("has name constraints, which are not supported");
         }
-        if !authorities
-            .iter()
-            .any(|(_, known)| known.digest == certificate.digest)
-        {
+        if !authorities.iter().any(|(_, known)| known.digest == certificate.digest) {
             authorities.push((&source.name, Arc::new(certificate)));
         }
     }
@@ -256,9 +226,7 @@ fn parse_lists(sources: &[Source]) -> Result<Vec<RevocationList>, ConfigError> {
     let parse = |source: &Source| {
         let fail = |problem: String| ConfigError::new(&source.name, problem);
         let block = pem::first_of(&source.content, &["X509 CRL"]);
-        let der = block
-            .as_ref()
-            .map_or(&source.content[..], |block| &block.der);
+        let der = block.as_ref().map_or(&source.content[..], |block| &block.der);
         let list = RevocationList::from_der(der).map_err(|error| fail(error.to_string()))?;
         match list.authority_key_id {
             Some(_) => Ok(list),

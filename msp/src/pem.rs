@@ -25,20 +25,11 @@ pub(crate) fn first(text: &[u8]) -> Option<Block<'_>> {
     let body = &after_begin[label_len + DASHES.len()..];
     after_line_end(body)?;
     let end = find(body, END)?;
-    let tail = body[end + END.len()..]
-        .strip_prefix(label.as_bytes())?
-        .strip_prefix(DASHES)?;
-    let base64: Vec<u8> = body[..end]
-        .iter()
-        .copied()
-        .filter(|b| !b.is_ascii_whitespace())
-        .collect();
+    let tail = body[end + END.len()..].strip_prefix(label.as_bytes())?.strip_prefix(DASHES)?;
+    let base64: Vec<u8> =
+        body[..end].iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
     let der = Base64::decode_vec(str::from_utf8(&base64).ok()?).ok()?;
-    Some(Block {
-        label,
-        der,
-        rest: after_line_end(tail)?,
-    })
+    Some(Block { label, der, rest: after_line_end(tail)? })
 }
 
 /// Decodes the first block whose label is one of `labels`, skipping others.
@@ -72,16 +63,12 @@ fn after<'a>(text: &'a [u8], pattern: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
-    text.windows(pattern.len())
-        .position(|window| window == pattern)
+    text.windows(pattern.len()).position(|window| window == pattern)
 }
 
 /// Skips the rest of a line, which must be blank.
 fn after_line_end(text: &[u8]) -> Option<&[u8]> {
-    let end = text
-        .iter()
-        .position(|&b| b == b'\n')
-        .map_or(text.len(), |at| at + 1);
+    let end = text.iter().position(|&b| b == b'\n').map_or(text.len(), |at| at + 1);
     let (line, rest) = text.split_at(end);
     line.iter().all(u8::is_ascii_whitespace).then_some(rest)
 }
@@ -101,10 +88,7 @@ mod tests {
             let der: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let text = encode("CERTIFICATE", &der);
             let block = first(text.as_bytes()).expect("own encoding");
-            assert_eq!(
-                (block.label, block.der, block.rest),
-                ("CERTIFICATE", der, &b""[..])
-            );
+            assert_eq!((block.label, block.der, block.rest), ("CERTIFICATE", der, &b""[..]));
         }
     }
 
@@ -112,10 +96,7 @@ mod tests {
     fn text_before_and_after_a_block_is_told_apart() {
         let text = b"Subject: x\n-----BEGIN A-----\r\nAQID\r\n-----END A-----\r\nmore";
         let block = first(text).expect("one block");
-        assert_eq!(
-            (block.label, &block.der[..], block.rest),
-            ("A", &[1, 2, 3][..], &b"more"[..])
-        );
+        assert_eq!((block.label, &block.der[..], block.rest), ("A", &[1, 2, 3][..], &b"more"[..]));
     }
 
     #[test]

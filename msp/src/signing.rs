@@ -53,18 +53,12 @@ impl SigningIdentity {
     /// Names the source that cannot be used; a key of another certificate is an error.
     pub fn new(mspid: &str, certificate: &Source, key: &Source) -> Result<Self, ConfigError> {
         if mspid.is_empty() {
-            return Err(ConfigError::new(
-                "MSP id",
-                "is empty, expected the organisation's id",
-            ));
+            return Err(ConfigError::new("MSP id", "is empty, expected the organisation's id"));
         }
         let parsed = parse_certificate(certificate)?;
         let pair = parse_key(key, &parsed, &certificate.name)?;
         let id_bytes = Bytes::from(pem::encode("CERTIFICATE", &parsed.der));
-        let identity = SerializedIdentity {
-            mspid: mspid.to_owned(),
-            id_bytes,
-        };
+        let identity = SerializedIdentity { mspid: mspid.to_owned(), id_bytes };
         Ok(Self {
             pki_id: pki_id_of(mspid, &identity.id_bytes),
             serialized: identity.encode_to_vec().into(),
@@ -111,9 +105,7 @@ impl SigningIdentity {
 
 impl fmt::Debug for SigningIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningIdentity")
-            .field("mspid", &self.mspid)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningIdentity").field("mspid", &self.mspid).finish_non_exhaustive()
     }
 }
 
@@ -143,14 +135,12 @@ fn parse_key(
     };
     let curve = certificate.key.curve();
     let pair = EcdsaKeyPair::from_private_key_der(algorithm, &block.der).map_err(|error| {
-        fail(format!(
-            "not a private key on {curve:?}, the curve of {certificate_name}: {error}"
-        ))
+        fail(format!("not a private key on {curve:?}, the curve of {certificate_name}: {error}"))
     })?;
     match pair.public_key().as_ref() == certificate.key.point() {
         true => Ok(pair),
-        false => Err(fail(format!(
-            "is the private key of another certificate than {certificate_name}"
-        ))),
+        false => {
+            Err(fail(format!("is the private key of another certificate than {certificate_name}")))
+        }
     }
 }

@@ -24,20 +24,10 @@ pub(crate) fn channel_header(transaction: &[u8]) -> Option<ChannelHeader<'_>> {
 fn channel_header_bytes(payload: &[u8]) -> Option<&[u8]> {
     let mut last = None;
     for field in fields(payload) {
-        if let Field {
-            number: 1,
-            value: Value::Bytes(header),
-            ..
-        } = field?
-        {
+        if let Field { number: 1, value: Value::Bytes(header), .. } = field? {
             last = Some(last.unwrap_or_default());
             for inner in fields(header) {
-                if let Field {
-                    number: 1,
-                    value: Value::Bytes(bytes),
-                    ..
-                } = inner?
-                {
+                if let Field { number: 1, value: Value::Bytes(bytes), .. } = inner? {
                     last = Some(bytes);
                 }
             }
@@ -101,10 +91,7 @@ mod tests {
 
     #[test]
     fn a_header_without_fields_names_the_empty_channel_and_none_is_no_header() {
-        let empty = ChannelHeader {
-            channel: b"",
-            is_config: false,
-        };
+        let empty = ChannelHeader { channel: b"", is_config: false };
         assert_eq!(channel_header(&[0x0a, 2, 0x0a, 0]), Some(empty));
         assert_eq!(channel_header(&[0x0a, 2, 0x12, 0]), None);
         assert_eq!(channel_header(&[0x0a, 9]), None);

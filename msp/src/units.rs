@@ -20,28 +20,15 @@ struct Unit {
 
 impl UnitRules {
     pub(crate) fn new(config: &MspConfig, authorities: &Authorities) -> Result<Self, ConfigError> {
-        let listed = config
-            .ou_identifiers
-            .iter()
-            .map(|ou| match &ou.certificate {
-                Some(_) => Unit::new(ou, authorities),
-                None => Err(ConfigError::new(
-                    &ou.unit,
-                    "unit without the certificate of an authority",
-                )),
-            });
-        let roles = config.node_ous.as_ref().map(|ous| {
-            let given = [&ous.client, &ous.peer, &ous.admin, &ous.orderer]
-                .into_iter()
-                .flatten();
-            given
-                .map(|ou| Unit::new(ou, authorities))
-                .collect::<Result<Vec<_>, _>>()
+        let listed = config.ou_identifiers.iter().map(|ou| match &ou.certificate {
+            Some(_) => Unit::new(ou, authorities),
+            None => Err(ConfigError::new(&ou.unit, "unit without the certificate of an authority")),
         });
-        let rules = Self {
-            listed: listed.collect::<Result<_, _>>()?,
-            roles: roles.transpose()?,
-        };
+        let roles = config.node_ous.as_ref().map(|ous| {
+            let given = [&ous.client, &ous.peer, &ous.admin, &ous.orderer].into_iter().flatten();
+            given.map(|ou| Unit::new(ou, authorities)).collect::<Result<Vec<_>, _>>()
+        });
+        let rules = Self { listed: listed.collect::<Result<_, _>>()?, roles: roles.transpose()? };
         if rules.roles.as_ref().is_some_and(Vec::is_empty) {
             return Err(ConfigError::new("NodeOUs", "enabled without any unit"));
         }
@@ -52,9 +39,7 @@ impl UnitRules {
     pub(crate) fn check(&self, units: &[String], path: &[u8; 32]) -> Result<(), IdentityError> {
         let is_by_path = |unit: &Unit| unit.certifier.is_none_or(|certifier| certifier == *path);
         let is_listed = |text: &String| {
-            self.listed
-                .iter()
-                .any(|listed| listed.text == *text && is_by_path(listed))
+            self.listed.iter().any(|listed| listed.text == *text && is_by_path(listed))
         };
         if !self.listed.is_empty() && !units.iter().any(is_listed) {
             return Err(IdentityError::NoListedUnit);
@@ -83,10 +68,7 @@ impl UnitRules {
 impl Unit {
     fn new(ou: &OuIdentifier, authorities: &Authorities) -> Result<Self, ConfigError> {
         let Some(source) = &ou.certificate else {
-            return Ok(Self {
-                text: ou.unit.clone(),
-                certifier: None,
-            });
+            return Ok(Self { text: ou.unit.clone(), certifier: None });
         };
         let fail = |problem| ConfigError::new(&source.name, problem);
         let wanted = parse_certificate(source)?;
@@ -95,17 +77,10 @@ impl Unit {
             .find(|authority| authority.digest == wanted.digest)
             .ok_or_else(|| fail("is not one of the organisation's authorities"))?;
         let mut chain = vec![std::sync::Arc::clone(authority)];
-        if !authorities
-            .roots
-            .iter()
-            .any(|root| root.digest == authority.digest)
-        {
+        if !authorities.roots.iter().any(|root| root.digest == authority.digest) {
             let issuers = authorities.only_chain(authority);
             chain.extend(issuers.map_err(|_| fail("has not exactly one path to a root"))?);
         }
-        Ok(Self {
-            text: ou.unit.clone(),
-            certifier: Some(certifiers_id(&chain)),
-        })
+        Ok(Self { text: ou.unit.clone(), certifier: Some(certifiers_id(&chain)) })
     }
 }

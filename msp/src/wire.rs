@@ -43,11 +43,7 @@ pub(crate) fn bytes_of(message: &[u8], number: u32) -> Option<&[u8]> {
     let mut last: &[u8] = &[];
     for field in fields(message) {
         match field? {
-            Field {
-                number: n,
-                value: Value::Bytes(bytes),
-                ..
-            } if n == number => last = bytes,
+            Field { number: n, value: Value::Bytes(bytes), .. } if n == number => last = bytes,
             _ => {}
         }
     }
@@ -59,11 +55,7 @@ pub(crate) fn varint_of(message: &[u8], number: u32) -> Option<u64> {
     let mut last = 0;
     for field in fields(message) {
         match field? {
-            Field {
-                number: n,
-                value: Value::Varint(value),
-                ..
-            } if n == number => last = value,
+            Field { number: n, value: Value::Varint(value), .. } if n == number => last = value,
             _ => {}
         }
     }
@@ -73,9 +65,7 @@ pub(crate) fn varint_of(message: &[u8], number: u32) -> Option<u64> {
 fn read_field<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
     let (tag, has_minimal_tag) = read_varint(rest)?;
     let mut is_minimal = has_minimal_tag;
-    let number = u32::try_from(tag >> 3)
-        .ok()
-        .filter(|n| (1..=NUMBER_MAX).contains(n))?;
+    let number = u32::try_from(tag >> 3).ok().filter(|n| (1..=NUMBER_MAX).contains(n))?;
     let value = match tag & 7 {
         VARINT => Value::Varint(read_varint(rest)?.0),
         LENGTH_DELIMITED => {
@@ -92,12 +82,7 @@ fn read_field<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
             Value::Other
         }
     };
-    Some(Field {
-        number,
-        value,
-        has_minimal_tag,
-        is_minimal,
-    })
+    Some(Field { number, value, has_minimal_tag, is_minimal })
 }
 
 /// Skips to the end of a group, without recursion: strangers choose the depth.
@@ -105,9 +90,7 @@ fn skip_group(rest: &mut &[u8], number: u32) -> Option<()> {
     let mut open = vec![number];
     while let Some(&innermost) = open.last() {
         let (tag, _) = read_varint(rest)?;
-        let number = u32::try_from(tag >> 3)
-            .ok()
-            .filter(|&n| n >= 1 && n <= i32::MAX as u32)?;
+        let number = u32::try_from(tag >> 3).ok().filter(|&n| n >= 1 && n <= i32::MAX as u32)?;
         match tag & 7 {
             VARINT => _ = read_varint(rest)?,
             LENGTH_DELIMITED => {
@@ -172,21 +155,9 @@ mod tests {
 
     #[test]
     fn fields_are_told_apart_by_wire_type() {
-        let message = [
-            0x08, 5, 0x0a, 1, 9, 0x0d, 1, 2, 3, 4, 0x09, 1, 2, 3, 4, 5, 6, 7, 8,
-        ];
-        let values: Vec<_> = fields(&message)
-            .map(|field| field.expect("a field").value)
-            .collect();
-        assert_eq!(
-            values,
-            [
-                Value::Varint(5),
-                Value::Bytes(&[9]),
-                Value::Other,
-                Value::Other
-            ]
-        );
+        let message = [0x08, 5, 0x0a, 1, 9, 0x0d, 1, 2, 3, 4, 0x09, 1, 2, 3, 4, 5, 6, 7, 8];
+        let values: Vec<_> = fields(&message).map(|field| field.expect("a field").value).collect();
+        assert_eq!(values, [Value::Varint(5), Value::Bytes(&[9]), Value::Other, Value::Other]);
     }
 
     #[test]
@@ -194,10 +165,7 @@ mod tests {
         let message = [0x0a, 1, 7, 0x0a, 1, 8, 0x08, 3, 0x08, 4];
         assert_eq!(bytes_of(&message, 1), Some(&[8][..]));
         assert_eq!(varint_of(&message, 1), Some(4));
-        assert_eq!(
-            (bytes_of(&message, 2), varint_of(&message, 2)),
-            (Some(&[][..]), Some(0))
-        );
+        assert_eq!((bytes_of(&message, 2), varint_of(&message, 2)), (Some(&[][..]), Some(0)));
     }
 
     #[test]
@@ -211,32 +179,17 @@ mod tests {
 
     #[test]
     fn malformed_fields_are_none() {
-        for message in [
-            &[0x0a, 5, 1][..],
-            &[0x00, 1],
-            &[0x0e],
-            &[0x08, 0x80],
-            &[0xff; 11],
-        ] {
+        for message in [&[0x0a, 5, 1][..], &[0x00, 1], &[0x0e], &[0x08, 0x80], &[0xff; 11]] {
             assert_eq!(bytes_of(message, 1), None, "{message:02x?}");
         }
     }
 
     #[test]
     fn over_long_varints_are_read_but_not_minimal() {
-        let minimal = |message| {
-            fields(message)
-                .next()
-                .flatten()
-                .expect("a field")
-                .is_minimal
-        };
+        let minimal = |message| fields(message).next().flatten().expect("a field").is_minimal;
         assert!(minimal(&[0x0a, 1, 0]));
         assert!(!minimal(&[0x8a, 0, 1, 0]));
         assert!(!minimal(&[0x0a, 0x81, 0, 0]));
-        assert!(
-            minimal(&[0x08, 0x81, 0]),
-            "a varint value may take any form"
-        );
+        assert!(minimal(&[0x08, 0x81, 0]), "a varint value may take any form");
     }
 }

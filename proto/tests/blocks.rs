@@ -18,10 +18,7 @@ fn blocks_are_written_back_to_the_same_bytes() {
         assert!(block.encode_to_vec() == bytes, "block {:?}", block.header);
         for transaction in &block.data.expect("the block has data").data {
             let envelope = Envelope::decode(transaction.clone()).expect("the transaction decodes");
-            assert!(
-                envelope.encode_to_vec() == *transaction,
-                "the transaction is written back"
-            );
+            assert!(envelope.encode_to_vec() == *transaction, "the transaction is written back");
         }
     }
 }
@@ -32,14 +29,8 @@ fn a_configuration_block_names_its_channel_and_its_creator() {
     let channel = ChannelHeader::decode(header.channel_header).expect("the channel header decodes");
     assert_eq!(channel.r#type, i32::from(HeaderType::Config));
     assert_eq!(channel.channel_id, "ch1");
-    let made_at = channel
-        .timestamp
-        .expect("the channel header has a time")
-        .seconds;
-    assert!(
-        (1_600_000_000..4_000_000_000).contains(&made_at),
-        "{made_at} is in this century"
-    );
+    let made_at = channel.timestamp.expect("the channel header has a time").seconds;
+    assert!((1_600_000_000..4_000_000_000).contains(&made_at), "{made_at} is in this century");
 
     let signer = SignatureHeader::decode(header.signature_header).expect("the header decodes");
     assert_is_identity(signer.creator);
@@ -76,10 +67,7 @@ fn a_channel_configuration_names_what_each_organization_trusts() {
 }
 
 fn check_organization(group: &ConfigGroup) {
-    let policy = group.policies["Endorsement"]
-        .policy
-        .as_ref()
-        .expect("the policy is there");
+    let policy = group.policies["Endorsement"].policy.as_ref().expect("the policy is there");
     assert_eq!(policy.r#type, 1, "the policy is one of signatures");
     assert_eq!(group.mod_policy, "Admins");
 
@@ -91,21 +79,10 @@ fn check_organization(group: &ConfigGroup) {
     for certificate in fabric.root_certs.iter().chain(&fabric.tls_root_certs) {
         assert_is_certificate(certificate);
     }
-    assert_eq!(
-        (fabric.root_certs.len(), fabric.tls_root_certs.len()),
-        (1, 1)
-    );
-    assert_eq!(
-        fabric
-            .crypto_config
-            .expect("it is there")
-            .signature_hash_family,
-        "SHA2"
-    );
+    assert_eq!((fabric.root_certs.len(), fabric.tls_root_certs.len()), (1, 1));
+    assert_eq!(fabric.crypto_config.expect("it is there").signature_hash_family, "SHA2");
 
-    let units = fabric
-        .fabric_node_ous
-        .expect("the organization tells roles by units");
+    let units = fabric.fabric_node_ous.expect("the organization tells roles by units");
     assert!(units.enable);
     let named = [
         (units.client_ou_identifier, "client"),
@@ -120,10 +97,7 @@ fn check_organization(group: &ConfigGroup) {
 
 /// Reads the payload of the first transaction.
 fn payload(block: &'static [u8]) -> Payload {
-    let data = Block::decode(block)
-        .expect("the block decodes")
-        .data
-        .expect("the block has data");
+    let data = Block::decode(block).expect("the block decodes").data.expect("the block has data");
     let envelope = Envelope::decode(data.data[0].clone()).expect("the transaction decodes");
     Payload::decode(envelope.payload).expect("the payload decodes")
 }
@@ -135,10 +109,7 @@ fn assert_is_identity(bytes: Bytes) {
 }
 
 fn assert_is_certificate(pem: &[u8]) {
-    assert!(
-        pem.starts_with(b"-----BEGIN CERTIFICATE-----"),
-        "a certificate in PEM"
-    );
+    assert!(pem.starts_with(b"-----BEGIN CERTIFICATE-----"), "a certificate in PEM");
 }
 
 const GENESIS: &[u8] = include_bytes!("data/ch1.genesis.block");

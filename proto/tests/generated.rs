@@ -16,11 +16,7 @@ fn the_generated_types_match_the_schema() {
     let _ = fs::remove_dir_all(&fresh);
     generate(&root.join("proto"), &fresh);
 
-    assert_eq!(
-        names(&checked_in),
-        names(&fresh),
-        "one file for each package of the schema"
-    );
+    assert_eq!(names(&checked_in), names(&fresh), "one file for each package of the schema");
     for name in names(&fresh) {
         assert!(
             read(&checked_in.join(&name)) == read(&fresh.join(&name)),
@@ -45,12 +41,7 @@ fn generate(schema: &Path, out: &Path) {
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
         .expect("the folder can be read")
-        .map(|entry| {
-            entry
-                .expect("the entry can be read")
-                .file_name()
-                .into_string()
-        })
+        .map(|entry| entry.expect("the entry can be read").file_name().into_string())
         .map(|name| name.expect("generated files have plain names"))
         .collect();
     names.sort();

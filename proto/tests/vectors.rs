@@ -34,17 +34,9 @@ fn every_kind_of_message_reads_as_fabric_reads_it() {
 
         let envelope = Envelope::decode(recorded.clone()).expect(name);
         assert_eq!(envelope.payload, bytes(&vector["payload_hex"]), "{name}");
-        assert_eq!(
-            envelope.signature,
-            bytes(&vector["signature_hex"]),
-            "{name}"
-        );
+        assert_eq!(envelope.signature, bytes(&vector["signature_hex"]), "{name}");
         let message = GossipMessage::decode(envelope.payload.clone()).expect(name);
-        assert_eq!(
-            message.encode_to_vec(),
-            envelope.payload,
-            "{name}: the payload"
-        );
+        assert_eq!(message.encode_to_vec(), envelope.payload, "{name}: the payload");
         check_secret(name, envelope.secret_envelope.as_ref(), vector);
     }
 }
@@ -59,11 +51,7 @@ fn every_live_envelope_reads_as_fabric_reads_it() {
         }
         let envelopes = list(&case["envelopes_hex"]);
         let verdicts = list(&case["static"]);
-        assert_eq!(
-            envelopes.len(),
-            verdicts.len(),
-            "{name}: one verdict for each envelope"
-        );
+        assert_eq!(envelopes.len(), verdicts.len(), "{name}: one verdict for each envelope");
         for (envelope, verdict) in envelopes.iter().zip(verdicts) {
             check_verdict(name, &bytes(envelope), verdict);
         }
@@ -75,16 +63,11 @@ fn every_live_envelope_reads_as_fabric_reads_it() {
 #[test]
 fn a_known_field_of_the_wrong_wire_type_is_refused() {
     let mut cases = list(&VECTORS["live_cases"]).iter();
-    let case = cases
-        .find(|case| case["name"] == WITH_WRONG_WIRE_TYPE)
-        .expect("the case is there");
+    let case = cases.find(|case| case["name"] == WITH_WRONG_WIRE_TYPE).expect("the case is there");
     let envelope = Envelope::decode(bytes(&case["envelopes_hex"][0])).expect("an envelope");
     let error = GossipMessage::decode(envelope.payload).expect_err("a nonce that is no number");
     assert!(error.to_string().contains("GossipMessage.nonce"), "{error}");
-    assert!(
-        flag(&case["static"][0]["message_decodes"]),
-        "Fabric reads it"
-    );
+    assert!(flag(&case["static"][0]["message_decodes"]), "Fabric reads it");
 }
 
 #[test]
@@ -119,9 +102,7 @@ fn identities_decode_and_their_hash_is_the_pki_id() {
         assert_eq!(identity.id_bytes, text(&vector["cert_pem"]), "{name}");
         assert_eq!(identity.encode_to_vec(), recorded, "{name}");
 
-        let hash = Sha256::new()
-            .chain_update(&identity.mspid)
-            .chain_update(&identity.id_bytes);
+        let hash = Sha256::new().chain_update(&identity.mspid).chain_update(&identity.id_bytes);
         assert_eq!(hash.finalize()[..], pki_id(name), "{name}");
     }
 }
@@ -131,10 +112,7 @@ fn identities_decode_and_their_hash_is_the_pki_id() {
 fn channel_macs_hash_the_pki_id_and_the_channel() {
     for vector in list(&VECTORS["channel_macs"]) {
         let (name, channel) = (text(&vector["identity"]), text(&vector["channel"]));
-        let mac = Sha256::new()
-            .chain_update(pki_id(name))
-            .chain_update(channel)
-            .finalize();
+        let mac = Sha256::new().chain_update(pki_id(name)).chain_update(channel).finalize();
         assert_eq!(mac[..], bytes(&vector["mac_hex"]), "{name} in '{channel}'");
     }
 }
@@ -143,19 +121,11 @@ fn channel_macs_hash_the_pki_id_and_the_channel() {
 /// and its internal endpoint are those of the verdict, and that a relay changes no byte of it.
 fn check_verdict(name: &str, recorded: &Bytes, verdict: &Value) {
     let envelope = Envelope::decode(recorded.clone());
-    assert_eq!(
-        envelope.is_ok(),
-        flag(&verdict["envelope_decodes"]),
-        "{name}: {envelope:?}"
-    );
+    assert_eq!(envelope.is_ok(), flag(&verdict["envelope_decodes"]), "{name}: {envelope:?}");
     let Ok(envelope) = envelope else { return };
 
     let message = GossipMessage::decode(envelope.payload.clone());
-    assert_eq!(
-        message.is_ok(),
-        flag(&verdict["message_decodes"]),
-        "{name}: {message:?}"
-    );
+    assert_eq!(message.is_ok(), flag(&verdict["message_decodes"]), "{name}: {message:?}");
     let Ok(message) = message else { return };
 
     assert_eq!(message.json(), verdict["message"], "{name}");
@@ -169,22 +139,10 @@ fn check_verdict(name: &str, recorded: &Bytes, verdict: &Value) {
 fn check_secret(name: &str, secret: Option<&SecretEnvelope>, vector: &Value) {
     assert_eq!(secret.is_some(), vector.get("secret").is_some(), "{name}");
     let Some(secret) = secret else { return };
-    assert_eq!(
-        secret.payload,
-        bytes(&vector["secret_payload_hex"]),
-        "{name}"
-    );
-    assert_eq!(
-        secret.signature,
-        bytes(&vector["secret_signature_hex"]),
-        "{name}"
-    );
+    assert_eq!(secret.payload, bytes(&vector["secret_payload_hex"]), "{name}");
+    assert_eq!(secret.signature, bytes(&vector["secret_signature_hex"]), "{name}");
     let endpoint = internal_endpoint(Some(secret));
-    assert_eq!(
-        vector["secret"],
-        json!({ "internalEndpoint": endpoint }),
-        "{name}"
-    );
+    assert_eq!(vector["secret"], json!({ "internalEndpoint": endpoint }), "{name}");
 }
 
 /// Reads the internal endpoint as the specification says: empty for whatever is not one (W-19).

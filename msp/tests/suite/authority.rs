@@ -62,10 +62,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         edit(&mut params);
         let certificate = params.signed_by(&key, &self.0).expect("a member");
-        Member {
-            pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-        }
+        Member { pem: certificate.pem(), key_pem: key.serialize_pem() }
     }
 
     /// Makes a list that names these serial numbers, long past its next update.
@@ -102,11 +99,7 @@ pub(crate) struct Member {
 
 /// An organisation of one root and nothing else.
 pub(crate) fn config(root: &Authority) -> MspConfig {
-    MspConfig {
-        id: ID.into(),
-        root_certs: vec![root.source()],
-        ..MspConfig::default()
-    }
+    MspConfig { id: ID.into(), root_certs: vec![root.source()], ..MspConfig::default() }
 }
 
 pub(crate) fn msp(config: &MspConfig) -> Msp {
@@ -115,21 +108,14 @@ pub(crate) fn msp(config: &MspConfig) -> Msp {
 
 /// The serialized identity of a certificate of the made organisation.
 pub(crate) fn identity(pem: &str) -> Vec<u8> {
-    SerializedIdentity {
-        mspid: ID.into(),
-        id_bytes: pem.to_owned().into(),
-    }
-    .encode_to_vec()
+    SerializedIdentity { mspid: ID.into(), id_bytes: pem.to_owned().into() }.encode_to_vec()
 }
 
 /// Adds an organisational unit to the subject.
 ///
 /// A subject keeps one value of each kind, so a second unit goes by its number.
 pub(crate) fn unit(params: &mut CertificateParams, text: &str) {
-    let kind = match params
-        .distinguished_name
-        .get(&DnType::OrganizationalUnitName)
-    {
+    let kind = match params.distinguished_name.get(&DnType::OrganizationalUnitName) {
         None => DnType::OrganizationalUnitName,
         Some(_) => DnType::CustomDnType(vec![2, 5, 4, 11]),
     };

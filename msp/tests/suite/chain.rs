@@ -18,7 +18,5 @@ pub(crate) fn recorded_chain() -> Vec<Bytes> {
 
 /// The folder of recorded data.
 pub(crate) fn data() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "data"]
-        .iter()
-        .collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "data"].iter().collect()
 }

@@ -19,20 +19,9 @@ fn all_signed_blocks_verify_and_form_a_chain_on_the_genesis_block() {
     assert_eq!(chain.len(), 68);
     let mut previous_hash = Bytes::new();
     for (number, block) in chain.iter().enumerate() {
-        let expected = if number == 0 {
-            Err(BlockError::TooFewSigners(0))
-        } else {
-            Ok(())
-        };
-        assert_eq!(
-            verifier.verify(CHANNEL, number as u64, block),
-            expected,
-            "block {number}"
-        );
-        let header = Block::decode(block.clone())
-            .expect("a block")
-            .header
-            .expect("a header");
+        let expected = if number == 0 { Err(BlockError::TooFewSigners(0)) } else { Ok(()) };
+        assert_eq!(verifier.verify(CHANNEL, number as u64, block), expected, "block {number}");
+        let header = Block::decode(block.clone()).expect("a block").header.expect("a header");
         assert_eq!(header.previous_hash, previous_hash, "block {number}");
         previous_hash = Bytes::copy_from_slice(&header_hash(&header));
     }
@@ -42,15 +31,9 @@ fn all_signed_blocks_verify_and_form_a_chain_on_the_genesis_block() {
 fn the_genesis_block_names_the_organisations() {
     let genesis = &recorded_chain()[0];
     let (channel, orderers) = orderer_msps(genesis).expect("a configuration");
-    assert_eq!(
-        (channel.as_str(), ids(&orderers)),
-        (CHANNEL, vec!["OrdererMSP"])
-    );
+    assert_eq!((channel.as_str(), ids(&orderers)), (CHANNEL, vec!["OrdererMSP"]));
     let (channel, members) = application_msps(genesis).expect("a configuration");
-    assert_eq!(
-        (channel.as_str(), ids(&members)),
-        (CHANNEL, vec!["Org1MSP", "Org2MSP"])
-    );
+    assert_eq!((channel.as_str(), ids(&members)), (CHANNEL, vec!["Org1MSP", "Org2MSP"]));
 }
 
 #[test]
@@ -58,11 +41,7 @@ fn a_peer_of_the_channel_is_valid_by_folder_and_by_configuration() {
     let folder = data().join("orgs/org1/peer2/msp");
     let pem = std::fs::read(folder.join("signcerts/peer2.org1.example.com-cert.pem"));
     let id_bytes = pem.expect("a certificate").into();
-    let identity = SerializedIdentity {
-        mspid: "Org1MSP".into(),
-        id_bytes,
-    }
-    .encode_to_vec();
+    let identity = SerializedIdentity { mspid: "Org1MSP".into(), id_bytes }.encode_to_vec();
     let of_folder = Msp::from_folder(&folder, "Org1MSP").expect("an MSP folder");
     let (_, of_channel) = application_msps(&recorded_chain()[0]).expect("a configuration");
     let facts = Identities::new([of_folder]).validate(&identity);
@@ -73,11 +52,7 @@ fn a_peer_of_the_channel_is_valid_by_folder_and_by_configuration() {
 #[test]
 fn a_block_that_is_no_configuration_names_no_organisations() {
     let chain = recorded_chain();
-    for block in [
-        Bytes::new(),
-        Bytes::from_static(&[0xff]),
-        chain[chain.len() - 1].clone(),
-    ] {
+    for block in [Bytes::new(), Bytes::from_static(&[0xff]), chain[chain.len() - 1].clone()] {
         let error = orderer_msps(&block).expect_err("no configuration");
         assert!(!error.subject.is_empty());
     }
@@ -88,30 +63,18 @@ fn a_block_that_is_no_configuration_names_no_organisations() {
 fn a_block_with_one_broken_part_is_refused_for_that_part() {
     let edits: [(BlockError, Edit); 10] = [
         (BlockError::NoHeader, |block| block.header = None),
-        (BlockError::WrongNumber(NUMBER + 1), |block| {
-            header(block).number += 1
-        }),
+        (BlockError::WrongNumber(NUMBER + 1), |block| header(block).number += 1),
         (BlockError::NoTransactions, |block| block.data = None),
-        (BlockError::NoChannelHeader, |block| {
-            set_transaction(block, 0, b"junk".to_vec())
-        }),
+        (BlockError::NoChannelHeader, |block| set_transaction(block, 0, b"junk".to_vec())),
         (BlockError::NoMetadata, |block| block.metadata = None),
-        (BlockError::MalformedTransaction(1), |block| {
-            set_transaction(block, 1, Vec::new())
-        }),
+        (BlockError::MalformedTransaction(1), |block| set_transaction(block, 1, Vec::new())),
         (BlockError::WrongDataHash, |block| {
             let data = &mut block.data.as_mut().expect("data").data;
             data.swap(0, 1);
         }),
-        (BlockError::WrongDataHash, |block| {
-            header(block).data_hash = Bytes::new()
-        }),
-        (BlockError::TooFewSigners(0), |block| {
-            header(block).previous_hash = Bytes::new()
-        }),
-        (BlockError::UndecodableSignatures, |block| {
-            set_slot(block, b"\xff".to_vec())
-        }),
+        (BlockError::WrongDataHash, |block| header(block).data_hash = Bytes::new()),
+        (BlockError::TooFewSigners(0), |block| header(block).previous_hash = Bytes::new()),
+        (BlockError::UndecodableSignatures, |block| set_slot(block, b"\xff".to_vec())),
     ];
     let (chain, verifier) = recorded();
     let number = NUMBER as usize;
@@ -120,25 +83,16 @@ fn a_block_with_one_broken_part_is_refused_for_that_part() {
         assert_eq!(verifier.verify(CHANNEL, NUMBER, &tampered), Err(expected));
     }
     let cut = chain[number].slice(..chain[number].len() - 1);
-    assert_eq!(
-        verifier.verify(CHANNEL, NUMBER, &cut),
-        Err(BlockError::Undecodable)
-    );
+    assert_eq!(verifier.verify(CHANNEL, NUMBER, &cut), Err(BlockError::Undecodable));
 }
 
 #[test]
 fn a_block_of_another_or_an_unknown_channel_is_refused() {
     let (chain, verifier) = recorded();
     let block = &chain[NUMBER as usize];
-    assert_eq!(
-        verifier.verify("ch2", NUMBER, block),
-        Err(BlockError::WrongChannel)
-    );
+    assert_eq!(verifier.verify("ch2", NUMBER, block), Err(BlockError::WrongChannel));
     verifier.remove_channel(CHANNEL);
-    assert_eq!(
-        verifier.verify(CHANNEL, NUMBER, block),
-        Err(BlockError::UnknownChannel)
-    );
+    assert_eq!(verifier.verify(CHANNEL, NUMBER, block), Err(BlockError::UnknownChannel));
 }
 
 /// CH-51, SV-52, SV-53: bytes after an envelope are refused unless they are unknown fields or the
@@ -156,18 +110,9 @@ fn trailing_bytes_are_malformed_except_as_unknown_fields_or_in_a_configuration()
     };
     let last = Block::decode(chain[NUMBER as usize].clone()).expect("a block");
     let last = last.data.expect("data").data.len() - 1;
-    assert_eq!(
-        with_tail(NUMBER, &[0]),
-        Err(BlockError::MalformedTransaction(last))
-    );
-    assert_eq!(
-        with_tail(NUMBER, &[0x12, 1, 1]),
-        Err(BlockError::MalformedTransaction(last))
-    );
-    assert_eq!(
-        with_tail(NUMBER, &[0x1a, 1, 1]),
-        Err(BlockError::WrongDataHash)
-    );
+    assert_eq!(with_tail(NUMBER, &[0]), Err(BlockError::MalformedTransaction(last)));
+    assert_eq!(with_tail(NUMBER, &[0x12, 1, 1]), Err(BlockError::MalformedTransaction(last)));
+    assert_eq!(with_tail(NUMBER, &[0x1a, 1, 1]), Err(BlockError::WrongDataHash));
     assert_eq!(with_tail(0, &[0x12, 1, 1]), Err(BlockError::WrongDataHash));
 }
 
@@ -187,10 +132,7 @@ fn signers_are_counted_by_valid_signatures_of_different_orderers() {
         verifier.verify(CHANNEL, NUMBER, &tampered)
     };
     assert_eq!(verify(Vec::clear), Err(BlockError::TooFewSigners(0)));
-    assert_eq!(
-        verify(|all| all[0].signature = Bytes::new()),
-        Err(BlockError::TooFewSigners(0))
-    );
+    assert_eq!(verify(|all| all[0].signature = Bytes::new()), Err(BlockError::TooFewSigners(0)));
     assert_eq!(
         verify(|all| all[0].signature_header = Bytes::from_static(&[0xff])),
         Err(BlockError::UndecodableSignatures),
@@ -200,22 +142,13 @@ fn signers_are_counted_by_valid_signatures_of_different_orderers() {
         Err(BlockError::TooManySignatures(257))
     );
     let wrong_then_right: fn(&mut Vec<MetadataSignature>) = |all| {
-        all.insert(
-            0,
-            MetadataSignature {
-                signature: Bytes::new(),
-                ..all[0].clone()
-            },
-        );
+        all.insert(0, MetadataSignature { signature: Bytes::new(), ..all[0].clone() });
     };
     assert_eq!(verify(wrong_then_right), Ok(()));
 
     let (channel, orderers) = orderer_msps(&chain[0]).expect("a configuration");
     verifier.set_channel(&channel, orderers, 2);
-    assert_eq!(
-        verify(|all| all.push(all[0].clone())),
-        Err(BlockError::TooFewSigners(1))
-    );
+    assert_eq!(verify(|all| all.push(all[0].clone())), Err(BlockError::TooFewSigners(1)));
 }
 
 /// Whatever single byte changes, no check panics, and what is accepted has the original content.

@@ -42,21 +42,13 @@ fn extended_key_usages_must_allow_servers() {
 fn only_leaves_of_the_tree_of_authorities_issue_members() {
     let root = Authority::root("root");
     let intermediate = root.intermediate("intermediate");
-    let with_intermediate = MspConfig {
-        intermediate_certs: vec![intermediate.source()],
-        ..config(&root)
-    };
+    let with_intermediate =
+        MspConfig { intermediate_certs: vec![intermediate.source()], ..config(&root) };
     let (by_root, by_leaf) = (root.member(|_| ()), intermediate.member(|_| ()));
     assert_eq!(verdict(&with_intermediate, &by_leaf), Ok(()));
-    assert_eq!(
-        verdict(&with_intermediate, &by_root),
-        Err(IdentityError::IssuerIsInnerNode)
-    );
+    assert_eq!(verdict(&with_intermediate, &by_root), Err(IdentityError::IssuerIsInnerNode));
     assert_eq!(verdict(&config(&root), &by_root), Ok(()));
-    assert_eq!(
-        verdict(&config(&root), &by_leaf),
-        Err(IdentityError::NoChain)
-    );
+    assert_eq!(verdict(&config(&root), &by_leaf), Err(IdentityError::NoChain));
 }
 
 /// C-50: dates do not matter, the signature of the issuer does.
@@ -65,16 +57,10 @@ fn a_serial_number_on_a_list_of_its_issuer_is_revoked() {
     let root = Authority::root("root");
     let stranger = Authority::root("root");
     let member = root.member(|params| params.serial_number = Some(SerialNumber::from(7)));
-    let with = |list: Source| MspConfig {
-        revocation_lists: vec![list],
-        ..config(&root)
-    };
+    let with = |list: Source| MspConfig { revocation_lists: vec![list], ..config(&root) };
     let claimed = || KeyIdMethod::PreSpecified(root.key_id());
     let of_root = root.revocation_list(&[5, 7], KeyIdMethod::Sha256);
-    assert_eq!(
-        verdict(&with(of_root), &member),
-        Err(IdentityError::Revoked)
-    );
+    assert_eq!(verdict(&with(of_root), &member), Err(IdentityError::Revoked));
     let of_root = root.revocation_list(&[5, 77], KeyIdMethod::Sha256);
     assert_eq!(verdict(&with(of_root), &member), Ok(()));
     let forged = stranger.revocation_list(&[7], claimed());
@@ -86,10 +72,7 @@ fn a_serial_number_on_a_list_of_its_issuer_is_revoked() {
 fn exactly_one_unit_names_a_role() {
     let (root, other) = (Authority::root("root"), Authority::root("other"));
     let role = |unit: &str, by: Option<&Authority>| {
-        Some(OuIdentifier {
-            unit: unit.into(),
-            certificate: by.map(Authority::source),
-        })
+        Some(OuIdentifier { unit: unit.into(), certificate: by.map(Authority::source) })
     };
     let mut config = config(&root);
     config.root_certs.push(other.source());
@@ -103,14 +86,8 @@ fn exactly_one_unit_names_a_role() {
     };
     assert_eq!(verdict(&config, &member(&root, &["peer"])), Ok(()));
     assert_eq!(verdict(&config, &member(&other, &["client"])), Ok(()));
-    assert_eq!(
-        verdict(&config, &member(&root, &[])),
-        Err(IdentityError::NoRole)
-    );
-    assert_eq!(
-        verdict(&config, &member(&root, &["admin"])),
-        Err(IdentityError::NoRole)
-    );
+    assert_eq!(verdict(&config, &member(&root, &[])), Err(IdentityError::NoRole));
+    assert_eq!(verdict(&config, &member(&root, &["admin"])), Err(IdentityError::NoRole));
     assert_eq!(verdict(&config, &member(&root, &["sales", "peer"])), Ok(()));
     let both = verdict(&config, &member(&root, &["client", "peer"]));
     assert_eq!(both, Err(IdentityError::SeveralRoles));
@@ -122,20 +99,11 @@ fn exactly_one_unit_names_a_role() {
 #[test]
 fn listed_units_are_demanded() {
     let root = Authority::root("root");
-    let sales = OuIdentifier {
-        unit: "sales".into(),
-        certificate: Some(root.source()),
-    };
-    let config = MspConfig {
-        ou_identifiers: vec![sales],
-        ..config(&root)
-    };
+    let sales = OuIdentifier { unit: "sales".into(), certificate: Some(root.source()) };
+    let config = MspConfig { ou_identifiers: vec![sales], ..config(&root) };
     let member = |text| root.member(|params| unit(params, text));
     assert_eq!(verdict(&config, &member("sales")), Ok(()));
-    assert_eq!(
-        verdict(&config, &member("buying")),
-        Err(IdentityError::NoListedUnit)
-    );
+    assert_eq!(verdict(&config, &member("buying")), Err(IdentityError::NoListedUnit));
 }
 
 /// C-52: one block of a certificate, and nothing behind it.
@@ -148,22 +116,13 @@ fn only_one_certificate_block_is_well_formed() {
     assert_eq!(judge(&pem), Ok(()));
     assert_eq!(judge(&pem.replace('\n', "\r\n")), Ok(()));
     assert_eq!(judge(&pem.replace("CERTIFICATE", "")), Ok(()));
-    assert_eq!(
-        judge(&format!("{pem}\n")),
-        Err(IdentityError::TrailingBytes)
-    );
-    assert_eq!(
-        judge(&format!("{pem}{pem}")),
-        Err(IdentityError::TrailingBytes)
-    );
+    assert_eq!(judge(&format!("{pem}\n")), Err(IdentityError::TrailingBytes));
+    assert_eq!(judge(&format!("{pem}{pem}")), Err(IdentityError::TrailingBytes));
     let wrong = IdentityError::WrongBlock("X".into());
     assert_eq!(judge(&pem.replace("CERTIFICATE", "X")), Err(wrong));
     assert_eq!(judge("no certificate"), Err(IdentityError::NotPem));
     let empty = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
-    assert!(matches!(
-        judge(empty),
-        Err(IdentityError::Certificate(ParseError::Malformed(_)))
-    ));
+    assert!(matches!(judge(empty), Err(IdentityError::Certificate(ParseError::Malformed(_)))));
 }
 
 /// Whatever byte of the certificate changes, it is refused without a panic.
@@ -177,10 +136,7 @@ fn no_changed_certificate_is_valid() {
         let mut changed = pem.clone().into_bytes();
         changed[at] = if byte == base64 { b'z' } else { base64 };
         let changed = String::from_utf8(changed).expect("ASCII");
-        assert!(
-            identities.validate(&identity(&changed)).is_err(),
-            "byte {at}"
-        );
+        assert!(identities.validate(&identity(&changed)).is_err(), "byte {at}");
     }
 }
 
@@ -193,18 +149,9 @@ fn authorities_strangers_and_other_keys_are_no_members() {
     assert_eq!(verdict(&config, &ca), Err(IdentityError::IsAuthority));
     let stranger = Authority::root("root").member(|_| ());
     assert_eq!(verdict(&config, &stranger), Err(IdentityError::NoChain));
-    assert_eq!(
-        verdict(
-            &config,
-            &root.member_on(&rcgen::PKCS_ECDSA_P384_SHA384, |_| ())
-        ),
-        Ok(())
-    );
+    assert_eq!(verdict(&config, &root.member_on(&rcgen::PKCS_ECDSA_P384_SHA384, |_| ())), Ok(()));
     let ed25519 = verdict(&config, &root.member_on(&rcgen::PKCS_ED25519, |_| ()));
-    assert_eq!(
-        ed25519,
-        Err(IdentityError::Certificate(ParseError::UnsupportedKey))
-    );
+    assert_eq!(ed25519, Err(IdentityError::Certificate(ParseError::UnsupportedKey)));
 }
 
 /// §15.2 step 3: a renewed root beside the old one makes a second path.
@@ -214,11 +161,7 @@ fn more_than_one_path_is_refused() {
     let mut config = config(&root);
     config.root_certs.push(root.source());
     let member = root.member(|_| ());
-    assert_eq!(
-        verdict(&config, &member),
-        Ok(()),
-        "the same root twice is one root"
-    );
+    assert_eq!(verdict(&config, &member), Ok(()), "the same root twice is one root");
     config.root_certs.push(root.renewed("root").source());
     assert_eq!(verdict(&config, &member), Err(IdentityError::SeveralChains));
 }
@@ -231,88 +174,32 @@ fn paths_are_no_longer_than_their_authorities_allow() {
     });
     assert_eq!(verdict(&config(&root), &root.member(|_| ())), Ok(()));
     let intermediate = root.intermediate("intermediate");
-    let long = MspConfig {
-        intermediate_certs: vec![intermediate.source()],
-        ..config(&root)
-    };
-    assert_eq!(
-        verdict(&long, &intermediate.member(|_| ())),
-        Err(IdentityError::NoChain)
-    );
+    let long = MspConfig { intermediate_certs: vec![intermediate.source()], ..config(&root) };
+    assert_eq!(verdict(&long, &intermediate.member(|_| ())), Err(IdentityError::NoChain));
 }
 
 #[test]
 fn unusable_configuration_is_refused_by_name() {
     let root = Authority::root("root");
     let member = Source::new("member", root.member(|_| ()).pem);
-    let unit = OuIdentifier {
-        unit: "peer".into(),
-        certificate: Some(member.clone()),
-    };
-    let stranger = Authority::root("other")
-        .intermediate("intermediate")
-        .source();
-    let node_ous = Some(NodeOus {
-        peer: Some(unit),
-        ..NodeOus::default()
-    });
+    let unit = OuIdentifier { unit: "peer".into(), certificate: Some(member.clone()) };
+    let stranger = Authority::root("other").intermediate("intermediate").source();
+    let node_ous = Some(NodeOus { peer: Some(unit), ..NodeOus::default() });
     let cases = [
+        (MspConfig { id: String::new(), ..config(&root) }, "MSP id: is empty"),
+        (MspConfig { root_certs: vec![], ..config(&root) }, "none, expected at least one"),
+        (MspConfig { root_certs: vec![member], ..config(&root) }, "member: is not an authority"),
+        (MspConfig { intermediate_certs: vec![stranger], ..config(&root) }, "authority: no path"),
+        (MspConfig { node_ous, ..config(&root) }, "is not one of the organisation's authorities"),
+        (MspConfig { node_ous: Some(NodeOus::default()), ..config(&root) }, "without any unit"),
         (
-            MspConfig {
-                id: String::new(),
-                ..config(&root)
-            },
-            "MSP id: is empty",
-        ),
-        (
-            MspConfig {
-                root_certs: vec![],
-                ..config(&root)
-            },
-            "none, expected at least one",
-        ),
-        (
-            MspConfig {
-                root_certs: vec![member],
-                ..config(&root)
-            },
-            "member: is not an authority",
-        ),
-        (
-            MspConfig {
-                intermediate_certs: vec![stranger],
-                ..config(&root)
-            },
-            "authority: no path",
-        ),
-        (
-            MspConfig {
-                node_ous,
-                ..config(&root)
-            },
-            "is not one of the organisation's authorities",
-        ),
-        (
-            MspConfig {
-                node_ous: Some(NodeOus::default()),
-                ..config(&root)
-            },
-            "without any unit",
-        ),
-        (
-            MspConfig {
-                revocation_lists: vec![Source::new("crl", "junk")],
-                ..config(&root)
-            },
+            MspConfig { revocation_lists: vec![Source::new("crl", "junk")], ..config(&root) },
             "crl: not well-formed X.509",
         ),
     ];
     for (config, expected) in cases {
         let error = Msp::new(&config).expect_err(expected).to_string();
-        assert!(
-            error.contains(expected),
-            "{error:?} does not say {expected:?}"
-        );
+        assert!(error.contains(expected), "{error:?} does not say {expected:?}");
     }
 }
 
@@ -332,7 +219,5 @@ fn replacing_the_organisations_forgets_old_verdicts() {
 }
 
 fn verdict(config: &MspConfig, member: &Member) -> Result<(), IdentityError> {
-    Identities::new([msp(config)])
-        .validate(&identity(&member.pem))
-        .map(|_| ())
+    Identities::new([msp(config)]).validate(&identity(&member.pem)).map(|_| ())
 }

@@ -15,24 +15,14 @@ use crate::authority::{Authority, ID, Member, config, msp, unit};
 fn others_verify_what_a_node_signs() {
     let root = Authority::root("root");
     let identities = Identities::new([msp(&config(&root))]);
-    for curve in [
-        &rcgen::PKCS_ECDSA_P256_SHA256,
-        &rcgen::PKCS_ECDSA_P384_SHA384,
-    ] {
+    for curve in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384] {
         let member = root.member_on(curve, |_| ());
         for key in [member.key_pem.clone(), sec1(&member.key_pem)] {
             let signer = SigningIdentity::new(ID, &certificate(&member), &Source::new("key", key));
             let signer = signer.expect("a usable key");
             let signature = signer.sign(b"message").expect("signing");
-            assert_eq!(
-                identities.verify(signer.serialized(), &signature, b"message"),
-                Ok(())
-            );
-            assert!(
-                identities
-                    .verify(signer.serialized(), &signature, b"other")
-                    .is_err()
-            );
+            assert_eq!(identities.verify(signer.serialized(), &signature, b"message"), Ok(()));
+            assert!(identities.verify(signer.serialized(), &signature, b"other").is_err());
             let facts = identities.validate(signer.serialized()).expect("a member");
             assert_eq!(facts.pki_id, signer.pki_id());
             assert_eq!(pki_id(signer.serialized()), Some(signer.pki_id()));
@@ -48,19 +38,11 @@ fn a_key_of_another_certificate_is_refused_by_name() {
     let other_curve = root.member_on(&rcgen::PKCS_ECDSA_P384_SHA384, |_| ());
     let error = |key: &str| {
         let key = Source::new("key", key.to_owned());
-        SigningIdentity::new(ID, &certificate(&one), &key)
-            .expect_err("no pair")
-            .to_string()
+        SigningIdentity::new(ID, &certificate(&one), &key).expect_err("no pair").to_string()
     };
-    assert_eq!(
-        error(&two.key_pem),
-        "key: is the private key of another certificate than cert"
-    );
+    assert_eq!(error(&two.key_pem), "key: is the private key of another certificate than cert");
     assert!(error(&other_curve.key_pem).starts_with("key: not a private key on P256"));
-    assert_eq!(
-        error("junk"),
-        "key: no PEM block of type PRIVATE KEY or EC PRIVATE KEY"
-    );
+    assert_eq!(error("junk"), "key: no PEM block of type PRIVATE KEY or EC PRIVATE KEY");
 }
 
 /// C2.d: whatever stands around a certificate in its file, its identity is the same.
@@ -80,10 +62,7 @@ fn the_text_around_a_certificate_does_not_change_the_identity() {
 #[test]
 fn folders_give_the_rules_and_the_identity() {
     let root = Authority::root("root");
-    let (member, other) = (
-        root.member(|params| unit(params, "peer")),
-        root.member(|_| ()),
-    );
+    let (member, other) = (root.member(|params| unit(params, "peer")), root.member(|_| ()));
     let folder = Folder::new("complete");
     folder.write("cacerts/ca.pem", &root.pem());
     folder.write("signcerts/cert.pem", &member.pem);
@@ -94,26 +73,16 @@ fn folders_give_the_rules_and_the_identity() {
     let identities = Identities::new([Msp::from_folder(&folder.0, ID).expect("an MSP")]);
     assert!(identities.validate(signer.serialized()).is_ok());
     let other = SigningIdentity::new(ID, &certificate(&other), &key(&other)).expect("a pair");
-    assert!(
-        identities.validate(other.serialized()).is_err(),
-        "no unit names its role"
-    );
+    assert!(identities.validate(other.serialized()).is_err(), "no unit names its role");
 }
 
 #[test]
 fn errors_of_folders_name_the_file_and_what_was_expected() {
     let root = Authority::root("root");
     let folder = Folder::new("broken");
-    let msp_error = || {
-        Msp::from_folder(&folder.0, ID)
-            .expect_err("broken")
-            .to_string()
-    };
-    let identity_error = || {
-        SigningIdentity::from_folder(&folder.0, ID)
-            .expect_err("broken")
-            .to_string()
-    };
+    let msp_error = || Msp::from_folder(&folder.0, ID).expect_err("broken").to_string();
+    let identity_error =
+        || SigningIdentity::from_folder(&folder.0, ID).expect_err("broken").to_string();
     assert!(
         msp_error().ends_with("cacerts: no file, expected the certificate of a root authority")
     );
@@ -143,19 +112,11 @@ fn drafted_blocks_verify() {
     let verifier = BlockVerifier::new();
     verifier.set_channel("made", [msp(&config(&orderers))], 1);
     let (orderer, stranger) = (signer(&orderers), signer(&others));
-    let payloads = [
-        Bytes::from_static(b"one"),
-        Bytes::new(),
-        vec![7; 100_000].into(),
-    ];
+    let payloads = [Bytes::from_static(b"one"), Bytes::new(), vec![7; 100_000].into()];
     let mut previous_hash = Vec::new();
     for number in [0, 1, 200] {
-        let draft = BlockDraft {
-            channel: "made",
-            number,
-            previous_hash: &previous_hash,
-            last_config: 0,
-        };
+        let draft =
+            BlockDraft { channel: "made", number, previous_hash: &previous_hash, last_config: 0 };
         let forged = draft.seal(&payloads, &stranger).expect("signing").bytes;
         let verdict = verifier.verify("made", number, &forged);
         assert_eq!(verdict, Err(BlockError::TooFewSigners(0)));
@@ -176,10 +137,7 @@ fn key(member: &Member) -> Source {
 /// Takes the SEC1 key out of its PKCS#8 wrapping, where it is the last octet string.
 fn sec1(pkcs8: &str) -> String {
     use base64ct::{Base64, Encoding};
-    let base64: String = pkcs8
-        .lines()
-        .filter(|line| !line.starts_with('-'))
-        .collect();
+    let base64: String = pkcs8.lines().filter(|line| !line.starts_with('-')).collect();
     let der = Base64::decode_vec(&base64).expect("base64");
     let start = der
         .windows(4)

@@ -81,19 +81,13 @@ fn organisations(vectors: &Value) -> Identities {
 }
 
 fn vectors() -> Value {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../proto/tests/data/vectors.json"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/tests/data/vectors.json");
     let text = fs::read_to_string(path).expect("recorded vectors");
     serde_json::from_str(&text).expect("JSON")
 }
 
 fn items<'a>(vectors: &'a Value, section: &str) -> impl Iterator<Item = &'a Value> {
-    vectors[section]
-        .as_array()
-        .expect("a recorded section")
-        .iter()
+    vectors[section].as_array().expect("a recorded section").iter()
 }
 
 fn text(value: &Value) -> &str {

@@ -4,10 +4,7 @@ use prost::bytes::Bytes;
 
 /// Decodes pairs of hexadecimal digits.
 pub(crate) fn bytes(digits: &str) -> Bytes {
-    assert!(
-        digits.len().is_multiple_of(2),
-        "hexadecimal digits come in pairs: {digits}"
-    );
+    assert!(digits.len().is_multiple_of(2), "hexadecimal digits come in pairs: {digits}");
     (0..digits.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16))

@@ -17,19 +17,12 @@ struct Object(Map<String, Value>);
 
 impl Object {
     fn set(mut self, name: &str, value: Value) -> Self {
-        assert!(
-            self.0.insert(name.to_owned(), value).is_none(),
-            "{name} is set twice"
-        );
+        assert!(self.0.insert(name.to_owned(), value).is_none(), "{name} is set twice");
         self
     }
 
     fn set_unless(self, is_default: bool, name: &str, value: impl Into<Value>) -> Self {
-        if is_default {
-            self
-        } else {
-            self.set(name, value.into())
-        }
+        if is_default { self } else { self.set(name, value.into()) }
     }
 
     fn bytes(self, name: &str, value: &Bytes) -> Self {
@@ -73,11 +66,7 @@ impl Object {
 
     fn pull_type(self, number: i32) -> Self {
         let known = gossip::PullMsgType::try_from(number).ok();
-        self.enumeration(
-            "msg_type",
-            number,
-            known.as_ref().map(|known| known.as_str_name()),
-        )
+        self.enumeration("msg_type", number, known.as_ref().map(|known| known.as_str_name()))
     }
 
     fn done(self) -> Value {
@@ -277,11 +266,7 @@ fn base64(bytes: &[u8]) -> String {
         for digit in 0..4 {
             let index = bits >> (18 - 6 * digit) & 63;
             let is_padding = digit > chunk.len();
-            text.push(if is_padding {
-                '='
-            } else {
-                char::from(ALPHABET[index as usize])
-            });
+            text.push(if is_padding { '=' } else { char::from(ALPHABET[index as usize]) });
         }
     }
     text
