@@ -325,7 +325,9 @@ impl Node {
 
     /// Lists the peers that are alive, by PKI-ID.
     pub(super) fn alive_peers(&self) -> Vec<PkiId> {
-        self.discovery.alive().map(|(pki_id, _)| *pki_id).collect()
+        let mut peers = Vec::with_capacity(self.discovery.alive_len() + 1);
+        peers.extend(self.discovery.alive().map(|(pki_id, _)| *pki_id));
+        peers
     }
 }
 

@@ -61,11 +61,15 @@ impl Node {
         if !channel.has_org(&self.config.org) {
             return;
         }
-        let mut members = self.alive_peers();
-        members.retain(|peer| channel.is_eligible(peer) && self.is_own_org(peer));
         // Those that follow the tree, we among them, and those that choose at random.
-        let (mut tree, others): (Vec<_>, Vec<_>) =
-            members.into_iter().partition(|peer| self.follows_tree(peer));
+        let (mut tree, mut others) = (Vec::new(), Vec::new());
+        for (peer, known) in self.discovery.alive() {
+            if channel.is_eligible(peer) && self.is_own_org(peer) {
+                let follows =
+                    self.config.block_tree && known.message.extensions & extension::BLOCK_TREE != 0;
+                if follows { &mut tree } else { &mut others }.push(*peer);
+            }
+        }
         tree.push(self.config.pki_id);
         for block in blocks {
             for peer in self.receivers(&mut tree, &others, block) {
@@ -102,12 +106,6 @@ impl Node {
         }
         receivers.extend(chosen);
         receivers
-    }
-
-    fn follows_tree(&self, peer: &PkiId) -> bool {
-        let peer = self.discovery.peer(peer);
-        self.config.block_tree
-            && peer.is_some_and(|peer| peer.message.extensions & extension::BLOCK_TREE != 0)
     }
 
     /// Sends a StateInfo to any organisation of its channel, if we are in it and its author can be
