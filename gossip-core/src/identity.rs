@@ -124,8 +124,8 @@ impl Identities {
         }
     }
 
-    /// Says whether this very secret of a peer was verified before: it hardly ever changes, and most
-    /// copies of an alive message come with it.
+    /// Says whether this very secret of a peer was verified before: it hardly ever changes, and
+    /// most copies of an alive message come with it.
     pub(crate) fn knows_secret(&self, pki_id: &PkiId, secret: &SecretEnvelope) -> bool {
         self.entries.get(pki_id).is_some_and(|entry| entry.secret.as_ref() == Some(secret))
     }

@@ -157,7 +157,8 @@ impl Channel {
         }
     }
 
-    /// Takes note of our ledger's height, published with the next StateInfo (CH-22). It never falls.
+    /// Takes note of our ledger's height, published with the next StateInfo (CH-22); it never
+    /// falls.
     pub(crate) fn set_height(&mut self, height: u64, cx: &mut Cx<'_>) {
         let height = self.backlog.set_next(height);
         self.own.set_height(height, cx.wall);

@@ -18,11 +18,11 @@ use clap::builder::RangedU64ValueParser;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Organisations in the network, 1 to 100
-    #[arg(long, default_value = "2", value_parser = RangedU64ValueParser::<usize>::new().range(1..=100))]
+    #[arg(long, default_value = "2", value_parser = up_to(100))]
     pub(crate) orgs: usize,
 
     /// Peers in each organisation, 1 to 1000
-    #[arg(long, default_value = "4", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    #[arg(long, default_value = "4", value_parser = up_to(1000))]
     pub(crate) peers_per_org: usize,
 
     /// How many blocks are published [default: 100, or all of --chain]
@@ -169,6 +169,10 @@ const BLOCK_SIZE_MAX: usize = 64 << 20;
 const RATE_MIN: f64 = 0.001;
 const RATE_MAX: f64 = 1e6;
 const DURATION_MILLIS_MAX: u64 = 24 * 3_600_000;
+
+fn up_to(max: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=max)
+}
 
 #[cfg(test)]
 mod tests {

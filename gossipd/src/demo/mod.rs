@@ -77,7 +77,9 @@ async fn run_network(args: &Args, seed: u64, supply: Supply) -> Result<Ending, B
     };
     let result = tokio::select! {
         result = run.measure() => result,
-        interrupted = signal::ctrl_c() => interrupted.map(|()| Said::interrupted()).map_err(Into::into),
+        interrupted = signal::ctrl_c() => {
+            interrupted.map(|()| Said::interrupted()).map_err(Into::into)
+        }
     };
     view.finish().await;
     let ending = result.map(|said| {

@@ -51,8 +51,8 @@ fn two_nodes_that_dial_each_other_keep_the_same_single_connection() {
     assert!(crossings > 5, "{crossings}");
 }
 
-/// A remote that deals with connections as Fabric does (20 §8): it keeps the stream that it accepted
-/// last, and drops whatever it has when a stream ends that it accepted.
+/// A remote that deals with connections as Fabric does (20 §8): it keeps the stream that it
+/// accepted last, and drops whatever it has when a stream ends that it accepted.
 struct Fabric {
     name: &'static str,
     registered: Option<Hand>,

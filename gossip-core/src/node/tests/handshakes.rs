@@ -278,7 +278,10 @@ fn a_peer_whose_identity_expires_is_forgotten_at_once() {
     net.run_for(5 * SECOND);
     assert_eq!(net.close_reason(&hand), Some(CloseReason::IdentityRemoved));
     assert!(net.peers[0].members().is_empty());
-    let gone = |notice: &Notice| matches!(notice, Notice::IdentityRemoved { pki_id } if *pki_id == hand.pki_id);
+    let gone = |notice: &Notice| match notice {
+        Notice::IdentityRemoved { pki_id } => *pki_id == hand.pki_id,
+        _ => false,
+    };
     assert!(net.peers[0].has_noticed(gone));
 }
 
