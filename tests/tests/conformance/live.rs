@@ -1,8 +1,8 @@
 //! What the recorded node did with messages of authenticated peers.
 //!
-//! Proves, where the node is as recorded: W-8, W-11, W-12, W-14 to W-17, W-19, W-21, W-24, W-27,
-//! W-29, W-31, W-32, W-35, W-36, W-39, W-41, D-9, D-17, D-23, D-33, N-12,
-//! CH-28, CH-39, CH-41, CH-42, CH-52, CH-53.
+//! Proves, where the node is as recorded: W-8, W-11, W-12, W-14, W-16, W-17, W-19, W-21, W-24,
+//! W-29, W-31, W-32, W-36, W-39, W-41, D-9, D-17, D-23, D-33, N-12, CH-28, CH-39, CH-41, CH-42,
+//! CH-52, CH-53.
 
 use std::{collections::BTreeMap, time::Duration};
 
