@@ -151,7 +151,7 @@ fn a_forged_block_leaves_room_for_the_honest_one() {
     net.send(hand.conn, pushed(1, "forged"));
     net.run_for(SECOND);
     assert_eq!(net.peers[0].node.stats().faults(Fault::BadBlock), 1);
-    assert_eq!(net.peers[0].blocks(), []);
+    assert!(net.peers[0].blocks().is_empty());
     net.send(hand.conn, pushed(1, "honest"));
     net.run_for(SECOND);
     assert_eq!(net.peers[0].blocks(), [1]);
@@ -206,7 +206,7 @@ fn an_own_block_is_pushed_even_if_it_is_known_and_not_told_of_when_it_comes_back
     net.gossip_block(0, "ch", 1);
     net.run_for(SECOND);
     assert!(copies(&net) > before);
-    assert_eq!(received(&net, 0), []);
+    assert!(received(&net, 0).is_empty());
     let unknown = ChannelId::from("other");
     let gossip = Command::GossipBlock { channel: unknown.clone(), number: 1, block: Bytes::new() };
     let now = net.now;

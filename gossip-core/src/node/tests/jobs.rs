@@ -217,7 +217,7 @@ fn a_block_that_the_ledger_rejects_is_dropped() {
     net.handle(0, Event::JobDone(job.complete(Outcome::Rejected("does not link".into()))));
     net.peers[0].jobs = |_| Fate::Answered;
     net.run_for(5 * SECOND);
-    assert_eq!(net.peers[0].blocks(), []);
+    assert!(net.peers[0].blocks().is_empty());
     net.send(hand.conn, pushed(1));
     net.run_for(SECOND);
     assert_eq!(net.peers[0].blocks(), [1]);
