@@ -342,7 +342,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A peer that cannot be reached rests for 200 ms, then twice as long each time.
-fn backoff(failures: u32, max: Duration) -> Duration {
+pub(super) fn backoff(failures: u32, max: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     Duration::from_millis(200).saturating_mul(1 << doublings).min(max)
 }
