@@ -414,8 +414,10 @@ impl Discovery {
 
     /// Asks some of the living for their members (§12); nobody if nobody is alive (D-2).
     fn sync(&mut self, cx: &mut Cx<'_>) {
+        // Where nobody is new, one answer makes up for what was not pushed to us.
+        let count = if self.syncs.is_quiet() { 1 } else { usize::MAX };
         self.arm_sync(cx);
-        for to in self.rota.choose(&self.peers, cx.config.pull_peer_num, cx.rng) {
+        for to in self.rota.choose(&self.peers, cx.config.pull_peer_num.min(count), cx.rng) {
             self.send_with_alive(Waiting::Request { to }, cx);
         }
     }

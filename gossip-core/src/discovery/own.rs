@@ -146,7 +146,9 @@ impl Own {
     /// It may not be older than a heartbeat's, nor carry the identity after its time (D-4).
     pub(super) fn latest(&self, cx: &Cx<'_>) -> Option<&Arc<Alive>> {
         let latest = self.latest.as_ref()?;
-        let is_fresh = cx.now - latest.made_at < cx.config.alive_time_interval;
+        // Heartbeats come up to a tenth late.
+        let age_max = cx.config.alive_time_interval * 6 / 5;
+        let is_fresh = cx.now - latest.made_at < age_max;
         let fits = !latest.has_identity || self.publishes_identity(cx);
         (is_fresh && fits).then_some(&latest.alive)
     }

@@ -79,6 +79,11 @@ impl SyncPace {
         Some(at)
     }
 
+    /// Says whether nobody new was met since the last time, nor shortly before.
+    pub(super) const fn is_quiet(&self) -> bool {
+        self.series.is_none() && self.newcomers.0 == 0
+    }
+
     /// Returns the time after this one.
     pub(super) fn next(&mut self, interval: Duration, now: Instant, rng: &mut Rng) -> Instant {
         let pause = self.series.map(|pause| pause.saturating_mul(2));

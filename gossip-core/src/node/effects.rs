@@ -189,9 +189,10 @@ impl Node {
         lacking.retain(|pki_id| channel.info(pki_id).is_none());
         known.retain(|pki_id| channel.info(pki_id).is_some());
         let is_complete = lacking.is_empty();
-        let count = self.config.pull_peer_num;
+        // Where nothing is lacking, one answer makes up for what was not pushed to us.
+        let count = self.config.pull_peer_num.min(if is_complete { 1 } else { usize::MAX });
         self.rngs.routing.choose(&mut lacking, count);
-        let rest = count - lacking.len();
+        let rest = count.saturating_sub(lacking.len());
         self.rngs.routing.choose(&mut known, rest);
         let frame = crate::wire::state_info_request(channel.mac());
         for pki_id in lacking.into_iter().chain(known) {

@@ -1,6 +1,6 @@
 //! To whom a message is pushed (docs/protocol/40-emitter-and-node.md §6).
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
 use bytes::Bytes;
 
@@ -63,11 +63,9 @@ impl Node {
         }
         // Those that follow the tree, we among them, and those that choose at random.
         let (mut tree, mut others) = (Vec::new(), Vec::new());
-        for (peer, known) in self.discovery.alive() {
+        for (peer, _) in self.discovery.alive() {
             if channel.is_eligible(peer) && self.is_own_org(peer) {
-                let follows =
-                    self.config.block_tree && known.message.extensions & extension::BLOCK_TREE != 0;
-                if follows { &mut tree } else { &mut others }.push(*peer);
+                if self.follows_tree(peer) { &mut tree } else { &mut others }.push(*peer);
             }
         }
         tree.push(self.config.pki_id);
@@ -95,9 +93,9 @@ impl Node {
         let mut chosen: Vec<_> = tree.iter().chain(others).filter(is_candidate).copied().collect();
         let rng = &mut self.rngs.routing;
         if others.is_empty() && self.config.block_tree {
-            // Not all may know the same members: every other time one more gets the block.
+            // Not all may know the same members: now and then one more gets the block.
             chosen.retain(|peer| !receivers.contains(peer));
-            let chances = fanout.min(rng.below(2));
+            let chances = usize::from(fanout > 0 && rng.below(LUCK) == 0);
             rng.choose(&mut chosen, chances);
         } else {
             // The others are served as by peers like them: by their share of a choice among all.
@@ -138,10 +136,14 @@ impl Node {
             return;
         };
         let mut receivers = self.alive_peers();
-        receivers.retain(|peer| {
-            !sources.contains(peer) && *peer != subject && self.may_hear_of(peer, alive, &org)
-        });
-        self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
+        receivers.retain(|peer| *peer != subject && self.may_hear_of(peer, alive, &org));
+        if receivers.iter().all(|peer| self.follows_tree(peer)) {
+            receivers = self.alive_tree(receivers, alive, sources);
+            receivers.retain(|peer| !sources.contains(peer));
+        } else {
+            receivers.retain(|peer| !sources.contains(peer));
+            self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
+        }
         let mut public = None;
         for peer in receivers {
             let frame = match self.is_own_org(&peer) {
@@ -150,6 +152,37 @@ impl Node {
             };
             self.push(peer, Frame::about(Topic::Alive(subject), frame));
         }
+    }
+
+    /// Chooses receivers where all follow trees: those below us in that of our organisation, and
+    /// for our own message a few of each other organisation, where it goes down a tree again.
+    fn alive_tree(&mut self, peers: Vec<PkiId>, alive: &Alive, sources: &Sources) -> Vec<PkiId> {
+        let (own, fanout) = (self.config.pki_id, self.config.propagate_peer_num);
+        let (mut members, others): (Vec<_>, Vec<_>) =
+            peers.into_iter().partition(|peer| self.is_own_org(peer));
+        members.push(own);
+        let is_source = !sources.iter().any(|source| self.is_own_org(source));
+        let version = alive.stamp.sequence;
+        let mut receivers = tree::receivers(&mut members, &own, version, fanout, is_source);
+        if alive.pki_id == own {
+            let mut entries: BTreeMap<OrgId, Vec<PkiId>> = BTreeMap::new();
+            for peer in others {
+                if let Some(org) = self.identities.org(&peer) {
+                    entries.entry(org.clone()).or_default().push(peer);
+                }
+            }
+            for (_, mut peers) in entries {
+                self.rngs.routing.choose(&mut peers, ENTRIES);
+                receivers.extend(peers);
+            }
+        }
+        receivers
+    }
+
+    fn follows_tree(&self, peer: &PkiId) -> bool {
+        let peer = self.discovery.peer(peer);
+        self.config.block_tree
+            && peer.is_some_and(|peer| peer.message.extensions & extension::BLOCK_TREE != 0)
     }
 
     /// Says whether a peer may be told that the subject of an alive message exists.
@@ -178,3 +211,9 @@ impl Node {
         self.channel_index.get(channel).copied()
     }
 }
+
+/// One block in so many goes to one more peer than those below us in its tree.
+const LUCK: usize = 16;
+
+/// How many peers of each other organisation get our own alive message from us.
+const ENTRIES: usize = 2;
