@@ -178,6 +178,8 @@ pub struct Limits {
     pub bytes_in_flight_max: usize,
     /// Frames in a control lane; one more closes the connection.
     pub control_frames_max: usize,
+    /// Bytes in a control lane, but for one frame; more close the connection.
+    pub control_bytes_max: usize,
     /// Frames in a reply lane; one more is dropped.
     pub reply_frames_max: usize,
     /// Bytes in a reply lane, but for one frame; more are dropped.
@@ -246,6 +248,7 @@ impl Default for Limits {
             frames_in_flight_max: 64,
             bytes_in_flight_max: 2 * MIB,
             control_frames_max: 1024,
+            control_bytes_max: 32 * MIB,
             reply_frames_max: 256,
             reply_bytes_max: 32 * MIB,
             gossip_frames_max: 1024,

@@ -46,6 +46,8 @@ pub(crate) struct Channel {
     has_company: bool,
     /// The pause before the next request for StateInfo that somebody still lacks.
     request_pause: Duration,
+    /// When the next request is due.
+    request_at: Instant,
 }
 
 /// What a channel waits for.
@@ -116,10 +118,10 @@ impl Channel {
             backlog: Backlog::new(None, limits.buffered_blocks_max, limits.buffered_bytes_max),
             has_company: false,
             request_pause: REQUEST_PAUSE_MIN,
+            request_at: cx.now + REQUEST_PAUSE_MIN,
         };
         cx.emit(Effect::SetTimer { timer: Timer::Sweep, at: cx.now + config.pull_interval * 5 });
-        let at = cx.now + REQUEST_PAUSE_MIN;
-        cx.emit(Effect::SetTimer { timer: Timer::Request, at });
+        cx.emit(Effect::SetTimer { timer: Timer::Request, at: channel.request_at });
         if let Some(height) = height {
             channel.set_height(height, cx);
         }
@@ -177,8 +179,9 @@ impl Channel {
         self.has_company = has_company;
         if has_newcomer {
             self.request_pause = REQUEST_PAUSE_MIN;
-            let at = cx.now + REQUEST_PAUSE_MIN;
-            cx.emit(Effect::SetTimer { timer: Timer::Request, at });
+            // Never later than it is due: members may come without end.
+            self.request_at = self.request_at.min(cx.now + REQUEST_PAUSE_MIN);
+            cx.emit(Effect::SetTimer { timer: Timer::Request, at: self.request_at });
         }
         self.arm_publish(cx);
     }
@@ -194,8 +197,8 @@ impl Channel {
             false => (self.request_pause * 2).min(interval),
         };
         let jitter = self.request_pause * u32::try_from(cx.rng.below(256)).unwrap_or(0) / 2048;
-        let at = cx.now + self.request_pause + jitter;
-        cx.emit(Effect::SetTimer { timer: Timer::Request, at });
+        self.request_at = cx.now + self.request_pause + jitter;
+        cx.emit(Effect::SetTimer { timer: Timer::Request, at: self.request_at });
     }
 
     /// Handles all timers but [`Timer::Request`] and [`Timer::Sweep`], which need to know others.

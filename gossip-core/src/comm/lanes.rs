@@ -76,7 +76,9 @@ impl Lanes {
     pub(crate) fn push(&mut self, lane: Lane, frame: Frame, limits: &Limits) -> Pushed {
         match lane {
             Lane::Control => {
-                if self.control.frames.len() >= limits.control_frames_max {
+                let full = self.control.frames.len() >= limits.control_frames_max
+                    || self.control.bytes >= limits.control_bytes_max;
+                if full {
                     return Pushed::Overflow;
                 }
                 self.control.push(frame);

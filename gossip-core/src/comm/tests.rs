@@ -92,9 +92,12 @@ fn a_full_reply_lane_drops_the_newest() {
 #[test]
 fn a_full_control_lane_is_an_overflow() {
     let mut lanes = Lanes::default();
-    let limits = Limits { control_frames_max: 1, ..Limits::default() };
-    assert_eq!(lanes.push(Lane::Control, frame("1"), &limits), Pushed::Queued);
-    assert_eq!(lanes.push(Lane::Control, frame("2"), &limits), Pushed::Overflow);
+    let limits = Limits { control_frames_max: 2, control_bytes_max: 10, ..Limits::default() };
+    let mut push = |text| lanes.push(Lane::Control, frame(text), &limits);
+    assert_eq!(["1", "2", "3"].map(&mut push), [Pushed::Queued, Pushed::Queued, Pushed::Overflow]);
+    assert_eq!(drain(&mut lanes).len(), 2);
+    let mut push = |text| lanes.push(Lane::Control, frame(text), &limits);
+    assert_eq!(["more than ten", "2"].map(&mut push), [Pushed::Queued, Pushed::Overflow]);
 }
 
 #[test]

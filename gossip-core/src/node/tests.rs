@@ -10,6 +10,7 @@ mod handshakes;
 mod jobs;
 mod membership;
 mod net;
+mod noise;
 mod pull;
 mod routing;
 

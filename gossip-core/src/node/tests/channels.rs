@@ -272,6 +272,21 @@ fn members_of_the_channel_are_asked_for_what_they_know() {
     assert!((4..=5).contains(&sum), "one each 4 s, for all is known: {asked:?}");
 }
 
+/// CH-32: also while others come all the time.
+#[test]
+fn a_stream_of_newcomers_does_not_put_off_what_the_first_are_asked() {
+    let mut net = Net::new();
+    net.add("a", "node", |_| {});
+    net.join(0, "ch", &["a"], 1);
+    let first = enter(&mut net, "a", "first");
+    for number in 0..20 {
+        enter(&mut net, "a", &format!("n{number}"));
+        net.run_for(Duration::from_millis(40));
+    }
+    let is_request = |content: &Content| matches!(content, Content::StateInfoPullReq(_));
+    assert!(net.contents(&first).iter().any(is_request));
+}
+
 /// CH-33, CH-34, CH-35, CH-36.
 #[test]
 fn a_snapshot_tells_the_asker_what_it_may_know() {
