@@ -23,8 +23,9 @@ use tokio_stream::StreamExt;
 
 use crate::support::{stream_error, transport};
 
+/// C-3.
 #[tokio::test]
-async fn a_stream_is_dialled_pinged_and_opened_in_this_order_without_a_deadline_c3() {
+async fn a_stream_is_dialled_pinged_and_opened_in_this_order_without_a_deadline() {
     let fake = Fake::start(Answer::AfterTheFirstFrame).await;
     let mut connection = open(&transport(None), fake.addr, DialPurpose::Stream).await;
     connection.writer.send(Bytes::from_static(b"hello"));
@@ -53,8 +54,9 @@ async fn each_dial_has_a_connection_of_its_own() {
     assert_eq!(connections, [0, 1, 2]);
 }
 
+/// C-4.
 #[tokio::test]
-async fn a_failing_ping_fails_every_dial_and_opens_no_stream_c4() {
+async fn a_failing_ping_fails_every_dial_and_opens_no_stream() {
     let fake = Fake::start(Answer::Unimplemented).await;
     for purpose in [DialPurpose::Stream, DialPurpose::Handshake, DialPurpose::Ping] {
         let dialled = transport(None).dial(fake.addr.to_string().into(), purpose).await;
@@ -64,8 +66,9 @@ async fn a_failing_ping_fails_every_dial_and_opens_no_stream_c4() {
     assert!(fake.calls().iter().all(|call| call.path == "/gossip.Gossip/Ping"));
 }
 
+/// C-4.
 #[tokio::test]
-async fn a_ping_that_is_not_answered_fails_the_dial_in_time_c4() {
+async fn a_ping_that_is_not_answered_fails_the_dial_in_time() {
     let fake = Fake::start(Answer::Never).await;
     let options = GrpcOptions { ping_timeout: Duration::from_millis(100), ..Default::default() };
     let dialler = GrpcTransport::new(None, options, Arc::default());
@@ -96,8 +99,9 @@ async fn what_cannot_be_dialled_is_named() {
     }
 }
 
+/// C-6.
 #[tokio::test]
-async fn the_stream_of_a_handshake_ends_at_its_deadline_c6() {
+async fn the_stream_of_a_handshake_ends_at_its_deadline() {
     assert_eq!(GrpcOptions::default().handshake_stream_timeout, Duration::from_secs(10));
     let fake = Fake::start(Answer::Well).await;
     let options =

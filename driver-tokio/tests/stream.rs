@@ -49,16 +49,18 @@ async fn many_frames_arrive_in_order() {
     assert_eq!(here.writer.waiting(), 0);
 }
 
+/// W-3.
 #[tokio::test]
-async fn the_server_speaks_without_waiting_for_the_client_w3() {
+async fn the_server_speaks_without_waiting_for_the_client() {
     let mut server = Server::start(None).await;
     let (mut here, there) = connect(&transport(None), &mut server).await;
     there.writer.send(Bytes::from_static(b"server first"));
     assert_eq!(next_frame(&mut here.incoming).await, "server first");
 }
 
+/// W-6.
 #[tokio::test]
-async fn a_frame_up_to_the_limit_passes_and_a_larger_one_ends_the_stream_w6() {
+async fn a_frame_up_to_the_limit_passes_and_a_larger_one_ends_the_stream() {
     assert_eq!(GrpcOptions::default().message_bytes_max, 104_857_600);
     let options = GrpcOptions { message_bytes_max: 1 << 20, ..GrpcOptions::default() };
     let mut server = Server::with_options(None, options).await;
@@ -229,8 +231,9 @@ async fn a_busy_port_is_named_with_what_to_do() {
     assert!(error.contains("nonsense (expected host:port)"), "{error}");
 }
 
+/// W-5.
 #[tokio::test]
-async fn a_client_that_would_ping_too_often_is_held_to_a_minute_w5() {
+async fn a_client_that_would_ping_too_often_is_held_to_a_minute() {
     let options = GrpcOptions {
         client_keep_alive_interval: Duration::from_secs(1),
         ..GrpcOptions::default()
@@ -266,8 +269,9 @@ async fn certificate_errors_name_the_file_and_what_was_expected() {
     );
 }
 
+/// W-2, C-5.
 #[tokio::test]
-async fn a_ping_needs_no_stream_and_no_gossip_w2_c5() {
+async fn a_ping_needs_no_stream_and_no_gossip() {
     let tls = loopback(&Authority::new("ca"));
     let mut server = Server::start(Some(tls.clone())).await;
     let dialled = transport(Some(tls)).dial(server.endpoint(), DialPurpose::Ping).await.unwrap();
@@ -306,8 +310,9 @@ async fn the_service_lives_in_a_server_that_the_user_runs_beside_another() {
     assert_eq!(status.as_deref(), Some("0"), "the other service answers too");
 }
 
+/// W-1.
 #[tokio::test]
-async fn the_paths_are_fabrics_and_no_others_w1() {
+async fn the_paths_are_fabrics_and_no_others() {
     let server = Server::start(None).await;
     let empty_message = [0, 0, 0, 0, 0];
     let (status, body) =
@@ -317,8 +322,9 @@ async fn the_paths_are_fabrics_and_no_others_w1() {
     assert_eq!(status.as_deref(), Some("12"));
 }
 
+/// W-6.
 #[tokio::test]
-async fn an_oversized_frame_is_answered_with_resource_exhausted_w6() {
+async fn an_oversized_frame_is_answered_with_resource_exhausted() {
     let options = GrpcOptions { message_bytes_max: 100, ..GrpcOptions::default() };
     let mut server = Server::with_options(None, options).await;
     let mut frame = vec![0, 0, 0, 0, 101];

@@ -29,8 +29,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 use crate::support::{Authority, Issued, Server, connect, loopback, transport};
 
+/// C-10.
 #[tokio::test]
-async fn both_sides_know_the_hashes_of_both_certificates_c10() {
+async fn both_sides_know_the_hashes_of_both_certificates() {
     let authority = Authority::new("ca");
     let issue = || authority.issue("127.0.0.1");
     let (server_cert, client_cert, dialler_server_cert) = (issue(), issue(), issue());
@@ -48,8 +49,9 @@ async fn both_sides_know_the_hashes_of_both_certificates_c10() {
     assert_eq!((there.local, there.remote), (server, Some(client)));
 }
 
+/// W-4.
 #[tokio::test]
-async fn h2_is_chosen_with_tls_1_2_and_with_1_3_and_nothing_else_is_spoken_w4() {
+async fn h2_is_chosen_with_tls_1_2_and_with_1_3_and_nothing_else_is_spoken() {
     let authority = Authority::new("ca");
     let server = Server::start(Some(loopback(&authority))).await;
     for version in [&TLS12, &TLS13] {
@@ -61,8 +63,9 @@ async fn h2_is_chosen_with_tls_1_2_and_with_1_3_and_nothing_else_is_spoken_w4() 
     }
 }
 
+/// W-4.
 #[tokio::test]
-async fn a_server_that_chooses_no_protocol_is_left_w4() {
+async fn a_server_that_chooses_no_protocol_is_left() {
     let authority = Authority::new("ca");
     let issued = authority.issue("127.0.0.1");
     let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
@@ -132,8 +135,9 @@ async fn authorities_can_be_replaced_between_two_dials() {
     ping(&dialler, server.addr).await.unwrap();
 }
 
+/// W-43.
 #[tokio::test]
-async fn a_certificate_of_an_unknown_authority_is_taken_if_it_is_proven_w43() {
+async fn a_certificate_of_an_unknown_authority_is_taken_if_it_is_proven() {
     let authority = Authority::new("ca");
     let unknown = Authority::new("unknown").issue("client");
     let mut server = Server::start(Some(loopback(&authority))).await;
@@ -166,8 +170,9 @@ async fn a_server_that_requires_known_clients_refuses_others() {
     }
 }
 
+/// W-44.
 #[tokio::test]
-async fn clients_are_asked_for_a_certificate_of_any_authority_w44() {
+async fn clients_are_asked_for_a_certificate_of_any_authority() {
     let authority = Authority::new("ca");
     let lax = loopback(&authority);
     let strict = loopback(&authority).require_client_auth(&authority.roots()).unwrap();
