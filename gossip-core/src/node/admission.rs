@@ -3,6 +3,8 @@
 
 use alloc::boxed::Box;
 
+use bytes::Bytes;
+
 use crate::{
     Fault, Identity, JobKind,
     channel::BlockFate,
@@ -30,8 +32,9 @@ impl Node {
                 }
                 self.check_alive(alive, *role)?;
                 if self.identities.get(&alive.pki_id).is_none() {
-                    let identity = alive.identity.clone().ok_or(Fault::UnknownIdentity)?;
-                    return self.await_identity(&identity, Waiter::Claim(Box::new(claim)));
+                    let identity = alive.identity.as_ref().ok_or(Fault::UnknownIdentity)?;
+                    let identity = Identity::new(Bytes::copy_from_slice(identity.as_bytes()));
+                    return self.await_identity(&identity, Waiter::Claim(Box::new(claim.detach())));
                 }
             }
             What::Info { info, role, channel } => {
@@ -55,7 +58,7 @@ impl Node {
             },
         }
         let key = claim.key();
-        match self.flights.board(claim, &self.config.limits) {
+        match self.flights.board(claim.detach(), &self.config.limits) {
             Boarding::Lead => self.verify(key),
             Boarding::Joined => {}
             Boarding::Full => return Err(Fault::Overflow),
