@@ -75,6 +75,8 @@ pub enum CloseReason {
     Overflow,
     /// The handshake was a probe of ours, and it is over.
     ProbeDone,
+    /// Nobody asked for this connection.
+    Unexpected,
     /// The node is stopping.
     Stopping,
 }
@@ -91,6 +93,7 @@ impl fmt::Display for CloseReason {
             Self::Misbehaved => "protocol violation",
             Self::Overflow => "peer does not read",
             Self::ProbeDone => "probe done",
+            Self::Unexpected => "nobody dialled this",
             Self::Stopping => "shutting down",
         })
     }

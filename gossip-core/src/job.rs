@@ -251,5 +251,8 @@ pub trait Crypto {
 /// Keeps the blocks. Called from one thread, in order.
 pub trait Ledger {
     /// Appends a block whose number is the channel's height.
+    ///
+    /// A block is given again when the answer to it was lost: one that the ledger has already is
+    /// no error.
     fn commit(&self, channel: &ChannelId, number: u64, block: &Bytes) -> Result<(), JobError>;
 }

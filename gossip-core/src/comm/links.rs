@@ -87,7 +87,8 @@ impl Comm {
         }
     }
 
-    /// Answers on the connection that a message came on (C-25, W-30): dropped if it is gone.
+    /// Answers the peer at the other end of a connection, on the connection that is in use with it;
+    /// dropped if the one that it asked on is gone.
     pub(crate) fn respond(&mut self, conn: ConnId, lane: Lane, frame: Frame, cx: &mut Cx<'_>) {
         if let Some(peer) = self.conns.get(&conn).and_then(Conn::peer) {
             self.send(peer, None, lane, frame, cx);

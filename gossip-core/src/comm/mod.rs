@@ -198,7 +198,11 @@ impl Comm {
         let is_unknown_dial = known_dial.as_ref().is_some_and(Option::is_none);
         let is_full = dial.is_none() && self.conns.len() >= cx.config.limits.connections_max;
         if self.stopped || is_unknown_dial || is_full {
-            let reason = if is_full { CloseReason::Overflow } else { CloseReason::Stopping };
+            let reason = match (self.stopped, is_full) {
+                (true, _) => CloseReason::Stopping,
+                (false, true) => CloseReason::Overflow,
+                (false, false) => CloseReason::Unexpected,
+            };
             return cx.emit(Effect::Close { conn, reason });
         }
         let dial = known_dial.flatten();
