@@ -1,6 +1,10 @@
 //! Tests of the workspace as a whole. The tree itself is checked in `tests/tidy.rs`.
 
+mod sources;
+
 use std::path::{Path, PathBuf};
+
+pub use self::sources::{citations, is_test, sources};
 
 /// Returns the root of the workspace.
 #[must_use]
