@@ -50,6 +50,14 @@ pub enum Command {
         /// The chaincodes, in any order.
         chaincodes: Vec<Chaincode>,
     },
+    /// Tell all members of a channel that are of our organisation and alive that we lead it, or
+    /// would (CH-61). Who leads is the application's decision.
+    SendLeadership {
+        /// The channel.
+        channel: ChannelId,
+        /// "I lead", as opposed to "I would lead".
+        is_declaration: bool,
+    },
     /// Replace the metadata in our alive messages, from the next one on (D-48).
     SetMetadata {
         /// Opaque bytes; peers see them.

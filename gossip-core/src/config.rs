@@ -75,6 +75,9 @@ pub struct Config {
     pub max_connection_attempts: u32,
     /// How many times `alive_expiration_timeout` a silent peer is remembered.
     pub msg_expiration_factor: u32,
+    /// The silence after which a leader is taken for gone; a leadership message is refused as old
+    /// for 20 times as long.
+    pub leader_alive_threshold: Duration,
     /// An identity that nobody used for this long is forgotten.
     pub identity_usage_threshold: Duration,
     /// A job that is not answered in this time is taken for failed.
@@ -119,6 +122,7 @@ impl Config {
             reconnect_interval: Duration::from_secs(25),
             max_connection_attempts: 120,
             msg_expiration_factor: 20,
+            leader_alive_threshold: Duration::from_secs(10),
             identity_usage_threshold: Duration::from_secs(3600),
             job_timeout: Duration::from_secs(30),
             limits: Limits::default(),
@@ -148,6 +152,7 @@ impl Config {
             ("alive_time_interval", self.alive_time_interval),
             ("alive_expiration_timeout", self.alive_expiration_timeout),
             ("reconnect_interval", self.reconnect_interval),
+            ("leader_alive_threshold", self.leader_alive_threshold),
             ("identity_usage_threshold", self.identity_usage_threshold),
             ("job_timeout", self.job_timeout),
         ];
@@ -210,8 +215,10 @@ pub struct Limits {
     pub elements_max: usize,
     /// Channels that can be joined.
     pub channels_max: usize,
-    /// Bytes of one StateInfo; a longer one is refused.
+    /// Bytes of one StateInfo or leadership message; a longer one is refused.
     pub state_info_bytes_max: usize,
+    /// Authors of leadership messages that are remembered, per channel; the oldest makes room.
+    pub leaders_max: usize,
     /// StateInfo of channels that we are not in; the oldest makes room.
     pub foreign_state_info_max: usize,
     /// Blocks that wait for an earlier one, per channel; others are not buffered.
@@ -265,6 +272,7 @@ impl Default for Limits {
             elements_max: 16_384,
             channels_max: 256,
             state_info_bytes_max: 64 * KIB,
+            leaders_max: 1024,
             foreign_state_info_max: 4096,
             buffered_blocks_max: 1024,
             buffered_bytes_max: 256 * MIB,

@@ -26,6 +26,11 @@ pub(crate) enum Item {
         frame: Bytes,
         is_pulled: bool,
     },
+    /// A leadership message of our own: all who may hear of it get it from us.
+    Leadership {
+        channel: ChannelId,
+        frame: Bytes,
+    },
     StateInfo(Arc<StateInfo>),
 }
 

@@ -5,7 +5,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::{ChannelId, CloseReason, ConnId, Endpoint, OrgId, PkiId};
+use crate::{ChannelId, CloseReason, ConnId, Endpoint, OrgId, PkiId, Stamp};
 
 /// Something that a listener may want to know.
 #[derive(Clone, Debug)]
@@ -84,6 +84,17 @@ pub enum Notice {
         height: u64,
         /// Whether it left the channel.
         left: bool,
+    },
+    /// A peer of our organisation leads a channel, or would: newer than what it said before.
+    Leadership {
+        /// The channel.
+        channel: ChannelId,
+        /// Who.
+        pki_id: PkiId,
+        /// The version of what it says.
+        stamp: Stamp,
+        /// "I lead", as opposed to "I would lead".
+        is_declaration: bool,
     },
     /// A verified block arrived for the first time.
     BlockReceived {

@@ -1,6 +1,7 @@
 //! One channel: who is in it, what they have, and its blocks (docs/protocol/60-channel.md).
 
 mod blocks;
+mod leadership;
 mod own;
 
 use alloc::{
@@ -15,13 +16,14 @@ use bytes::Bytes;
 use gossip_proto::gossip::Envelope;
 
 use crate::{
-    Chaincode, ChannelConfig, ChannelId, Instant, Notice, OrgId, PkiId, cx,
+    Chaincode, ChannelConfig, ChannelId, Endpoint, Instant, Notice, OrgId, PkiId, Stamp, cx,
     node::Verified,
     wire::{self, StateInfo},
 };
 
 use self::{
     blocks::{Backlog, Window},
+    leadership::Leaders,
     own::Own,
 };
 
@@ -35,11 +37,13 @@ pub(crate) struct Channel {
     /// Stands for the channel in what we say.
     mac: [u8; 32],
     sequence: u64,
-    orgs: BTreeSet<OrgId>,
+    /// The organisations in the channel, and their anchor peers.
+    orgs: BTreeMap<OrgId, BTreeSet<Endpoint>>,
     own: Own,
     /// The newest StateInfo of each peer, ours among them once published.
     infos: BTreeMap<PkiId, Arc<StateInfo>>,
     infos_max: usize,
+    leaders: Leaders,
     window: Window,
     backlog: Backlog,
     /// Whether any peer is alive at all: else nothing is published (CH-23).
@@ -110,10 +114,11 @@ impl Channel {
             id,
             pki_id,
             sequence: 0,
-            orgs: BTreeSet::new(),
+            orgs: BTreeMap::new(),
             own: Own::new(cx.wall),
             infos: BTreeMap::new(),
             infos_max: limits.members_max,
+            leaders: Leaders::new(config, cx.wall),
             window: Window::new(config.max_block_count_to_store, config.pull_interval * 100),
             backlog: Backlog::new(None, limits.buffered_blocks_max, limits.buffered_bytes_max),
             has_company: false,
@@ -129,18 +134,27 @@ impl Channel {
     }
 
     /// Takes a configuration, unless it is empty or older than the current one (CH-12, CH-13).
-    /// Forgets what peers of organisations said that are in the channel no more (CH-14).
-    pub(crate) fn configure(&mut self, config: &ChannelConfig, cx: &mut Cx<'_>) {
+    /// Forgets what peers of organisations said that are in the channel no more (CH-14). Says
+    /// whether organisations or anchor peers are others than before (CH-15).
+    pub(crate) fn configure(&mut self, config: &ChannelConfig, cx: &mut Cx<'_>) -> bool {
         let is_first = self.orgs.is_empty();
         if config.orgs.is_empty() || (!is_first && config.sequence < self.sequence) {
-            return;
+            return false;
         }
         self.sequence = config.sequence;
-        self.orgs = config.orgs.iter().map(|(org, _)| org.clone()).collect();
+        let mut orgs: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (org, anchors) in &config.orgs {
+            orgs.entry(org.clone()).or_default().extend(anchors.iter().cloned());
+        }
+        if orgs == self.orgs {
+            return false;
+        }
+        self.orgs = orgs;
         let Self { infos, orgs, pki_id, .. } = self;
         infos.retain(|author, _| {
-            author == pki_id || cx.org(author).is_some_and(|org| orgs.contains(org))
+            author == pki_id || cx.org(author).is_some_and(|org| orgs.contains_key(org))
         });
+        true
     }
 
     /// Says that we leave (CH-67).
@@ -308,6 +322,23 @@ impl Channel {
         seen.map(|(_, info)| info.envelope.clone()).collect()
     }
 
+    // Leadership.
+
+    /// Numbers our next leadership message.
+    pub(crate) const fn next_leadership(&mut self) -> Stamp {
+        self.leaders.next()
+    }
+
+    /// Says whether a leadership message is newer than what its author said before (CH-60).
+    pub(crate) fn would_accept_leadership(&self, author: &PkiId, at: Stamp, now: Instant) -> bool {
+        self.leaders.would_accept(author, at, now)
+    }
+
+    /// Remembers a leadership message, so that nothing older is taken.
+    pub(crate) fn note_leadership(&mut self, author: PkiId, stamp: Stamp, now: Instant) {
+        self.leaders.insert(author, stamp, now);
+    }
+
     // Blocks.
 
     /// Says what would become of a block, before it is verified.
@@ -413,7 +444,7 @@ impl Channel {
 
     /// Says whether an organisation is in the channel.
     pub(crate) fn has_org(&self, org: &OrgId) -> bool {
-        self.orgs.contains(org)
+        self.orgs.contains_key(org)
     }
 
     /// Says whether a peer's organisation is in the channel; ourselves we always believe.

@@ -337,7 +337,7 @@ impl Comm {
 }
 
 /// How long a peer that has just been met may take to dial us.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a connection that another has replaced is still read.
 const LINGER: Duration = Duration::from_secs(5);

@@ -45,6 +45,9 @@ impl Node {
                 }
             }
             What::Block { .. } => {}
+            What::Leadership { channel, leadership } => {
+                self.check_leadership(*channel, leadership)?;
+            }
             What::Identity(message) if self.has_identity_message(&message.pki_id) => {
                 return Err(Fault::Stale);
             }
@@ -177,6 +180,11 @@ impl Node {
                 number: *number,
                 block: block.clone(),
             }),
+            What::Leadership { leadership, .. } => {
+                let (message, secret) = wire::claims(&leadership.envelope).ok()?;
+                let identity = self.identities.use_of(&leadership.pki_id, self.clock.now)?.clone();
+                Some(JobKind::Verify { identity, message, secret })
+            }
             What::Identity(IdentityMessage { identity, envelope, .. }) => {
                 let (message, secret) = wire::claims(envelope).ok()?;
                 Some(JobKind::Verify { identity: identity.clone(), message, secret })
@@ -210,7 +218,10 @@ impl Node {
             What::Block { channel, number, .. } => {
                 self.channels[channel.0 as usize].fate(number) != BlockFate::Stale
             }
-            What::Alive { .. } | What::Info { .. } | What::Identity(_) => false,
+            What::Alive { .. }
+            | What::Info { .. }
+            | What::Identity(_)
+            | What::Leadership { .. } => false,
         }
     }
 }

@@ -39,6 +39,9 @@ impl Node {
                 self.channel(ix, |channel, cx| channel.set_chaincodes(chaincodes, cx));
                 Ok(())
             }
+            Command::SendLeadership { channel, is_declaration } => {
+                self.sign_leadership(&channel, is_declaration)
+            }
             Command::SetMetadata { metadata } => {
                 self.discovery.set_metadata(metadata);
                 Ok(())
@@ -58,7 +61,8 @@ impl Node {
         }
     }
 
-    /// Joins a channel or reconfigures it, and contacts its anchor peers.
+    /// Joins a channel or reconfigures it; contacts its anchor peers if that changed anything
+    /// (CH-15, CH-16).
     fn join_channel(
         &mut self,
         channel: ChannelId,
@@ -78,10 +82,12 @@ impl Node {
             }
             None => self.open_channel(channel.clone(), height)?,
         };
-        self.channel(ix, |channel, cx| channel.configure(config, cx));
+        let is_changed = self.channel(ix, |channel, cx| channel.configure(config, cx));
         let has_company = self.discovery.alive_len() > 0;
         self.channel(ix, |channel, cx| channel.on_company(has_company, has_company, cx));
-        self.contact_anchors(channel, config);
+        if is_changed {
+            self.contact_anchors(channel, config);
+        }
         Ok(())
     }
 
@@ -176,7 +182,7 @@ impl Node {
         self.stopped = true;
     }
 
-    fn joined(&self, channel: &ChannelId) -> Result<ChannelIx, CommandError> {
+    pub(super) fn joined(&self, channel: &ChannelId) -> Result<ChannelIx, CommandError> {
         self.channel_ix(channel).ok_or_else(|| CommandError::NotJoined(channel.clone()))
     }
 }

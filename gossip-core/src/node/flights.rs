@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::{
     ConnId, Identity, Limits, PkiId, Signed, Stamp,
-    wire::{Alive, StateInfo},
+    wire::{Alive, Leadership, StateInfo},
 };
 
 use super::{ChannelIx, block_pull::Batch, identity_pull::IdentityMessage};
@@ -30,6 +30,7 @@ pub(super) enum What {
     Info { info: StateInfo, role: InfoRole, channel: Option<ChannelIx> },
     Block { channel: ChannelIx, number: u64, block: Bytes, frame: Bytes, role: BlockRole },
     Identity(IdentityMessage),
+    Leadership { channel: ChannelIx, leadership: Leadership },
 }
 
 /// How an alive message came.
@@ -72,6 +73,7 @@ pub(super) enum FlightKey {
     Info([u8; 32], Stamp),
     Block(ChannelIx, u64),
     Identity(PkiId),
+    Leadership(ChannelIx, PkiId, Stamp),
 }
 
 impl Claim {
@@ -81,6 +83,9 @@ impl Claim {
             What::Info { info, .. } => FlightKey::Info(info.mac, info.stamp),
             What::Block { channel, number, .. } => FlightKey::Block(*channel, *number),
             What::Identity(message) => FlightKey::Identity(message.pki_id),
+            What::Leadership { channel, leadership } => {
+                FlightKey::Leadership(*channel, leadership.pki_id, leadership.stamp)
+            }
         }
     }
 
@@ -106,7 +111,11 @@ impl Claim {
             What::Block { role: BlockRole::Pulled(batch) | BlockRole::Late(batch), .. } => {
                 Some(batch)
             }
-            What::Block { .. } | What::Alive { .. } | What::Info { .. } | What::Identity(_) => None,
+            What::Block { .. }
+            | What::Alive { .. }
+            | What::Info { .. }
+            | What::Identity(_)
+            | What::Leadership { .. } => None,
         }
     }
 
@@ -125,6 +134,9 @@ impl Claim {
             }
             (What::Block { block, .. }, What::Block { block: other, .. }) => block == other,
             (What::Identity(message), What::Identity(other)) => message.envelope == other.envelope,
+            (What::Leadership { leadership, .. }, What::Leadership { leadership: other, .. }) => {
+                leadership.envelope == other.envelope
+            }
             _ => false,
         }
     }
@@ -145,6 +157,7 @@ impl Claim {
             What::Info { info, .. } => info.envelope.payload.len(),
             What::Block { block, .. } => block.len(),
             What::Identity(message) => message.envelope.payload.len(),
+            What::Leadership { leadership, .. } => leadership.envelope.payload.len(),
         }
     }
 }

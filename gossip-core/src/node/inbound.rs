@@ -107,10 +107,11 @@ impl Node {
                 let step = Step::Update(pull.data);
                 self.on_pull(origin, &channel, pull.msg_type, pull.nonce, step)
             }
-            // Election and state transfer answer these.
-            Content::LeadershipMsg(_) | Content::StateRequest(_) | Content::StateResponse(_) => {
-                Ok(())
+            Content::LeadershipMsg(message) => {
+                self.on_leadership(origin, &channel, envelope, &message)
             }
+            // State transfer answers these.
+            Content::StateRequest(_) | Content::StateResponse(_) => Ok(()),
             Content::PeerIdentity(_)
             | Content::Empty(_)
             | Content::Conn(_)

@@ -23,6 +23,8 @@ pub(super) enum Purpose {
     SignSecret { payload: Bytes },
     /// Our StateInfo on a channel.
     SignInfo { channel: ChannelIx, payload: Bytes },
+    /// Our leadership message on a channel.
+    SignLeadership { channel: ChannelIx, payload: Bytes },
     /// Our identity message.
     SignIdentity { payload: Bytes },
     /// The signature of a remote's connection message.

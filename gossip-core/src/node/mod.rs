@@ -12,6 +12,7 @@ mod foreign;
 mod identity_pull;
 mod inbound;
 mod jobs;
+mod leadership;
 mod pull;
 mod routing;
 mod verdicts;

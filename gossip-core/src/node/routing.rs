@@ -23,9 +23,10 @@ struct Block {
 }
 
 impl Node {
-    /// Sends what was gathered: blocks, then StateInfo, then alive messages.
+    /// Sends what was gathered: blocks, then leadership, then StateInfo, then alive messages.
     pub(super) fn send_batch(&mut self, batch: Vec<(Item, Sources)>) {
         let mut blocks: Vec<(ChannelIx, Vec<Block>)> = Vec::new();
+        let mut leaderships = Vec::new();
         let mut infos = Vec::new();
         let mut alives = Vec::new();
         for (item, sources) in batch {
@@ -40,12 +41,16 @@ impl Node {
                         None => blocks.push((ix, alloc::vec![block])),
                     }
                 }
+                Item::Leadership { channel, frame } => leaderships.push((channel, frame)),
                 Item::StateInfo(info) => infos.push((info, sources)),
                 Item::Alive(alive) => alives.push((alive, sources)),
             }
         }
         for (ix, blocks) in blocks {
             self.send_blocks(ix, &blocks);
+        }
+        for (channel, frame) in leaderships {
+            self.send_leadership(&channel, &frame);
         }
         for (info, sources) in infos {
             self.send_state_info(&info, &sources);
@@ -71,7 +76,7 @@ impl Node {
         tree.push(self.config.pki_id);
         for block in blocks {
             for peer in self.receivers(&mut tree, &others, block) {
-                self.push(peer, Frame::new(block.frame.clone()));
+                self.push(peer, Lane::Gossip, Frame::new(block.frame.clone()));
             }
         }
     }
@@ -124,7 +129,7 @@ impl Node {
         });
         self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
         for peer in receivers {
-            self.push(peer, Frame::about(Topic::StateInfo(info.mac), info.frame()));
+            self.push(peer, Lane::Gossip, Frame::about(Topic::StateInfo(info.mac), info.frame()));
         }
     }
 
@@ -150,7 +155,7 @@ impl Node {
                 true => alive.frame(),
                 false => public.get_or_insert_with(|| alive.frame_without_secret()).clone(),
             };
-            self.push(peer, Frame::about(Topic::Alive(subject), frame));
+            self.push(peer, Lane::Gossip, Frame::about(Topic::Alive(subject), frame));
         }
     }
 
@@ -199,12 +204,12 @@ impl Node {
         (theirs == own || theirs == org) && self.discovery.has_external_endpoint(peer)
     }
 
-    fn push(&mut self, peer: PkiId, frame: Frame) {
+    pub(super) fn push(&mut self, peer: PkiId, lane: Lane, frame: Frame) {
         let endpoint = match self.comm.is_connected(&peer) {
             true => None,
             false => self.discovery.preferred_endpoint(&peer),
         };
-        self.comm(|comm, cx| comm.send(peer, endpoint, Lane::Gossip, frame, cx));
+        self.comm(|comm, cx| comm.send(peer, endpoint, lane, frame, cx));
     }
 
     pub(super) fn channel_ix(&self, channel: &ChannelId) -> Option<ChannelIx> {

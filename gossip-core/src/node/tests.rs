@@ -8,6 +8,7 @@ mod crossing;
 mod hand;
 mod handshakes;
 mod jobs;
+mod leadership;
 mod membership;
 mod net;
 mod noise;

@@ -42,6 +42,10 @@ impl Node {
                 let signature = self.signature(outcome);
                 self.channel(channel, |c, cx| c.on_own_signed(payload, signature, cx));
             }
+            Purpose::SignLeadership { channel, payload } => {
+                let signature = self.signature(outcome);
+                self.on_leadership_signed(channel, payload, signature);
+            }
             Purpose::SignIdentity { payload } => {
                 let signature = self.signature(outcome);
                 self.on_own_identity_signed(payload, signature);
@@ -110,7 +114,7 @@ impl Node {
         let author = match &claim.what {
             What::Alive { alive, .. } => Some(alive.pki_id),
             What::Identity(message) => Some(message.pki_id),
-            What::Info { .. } | What::Block { .. } => None,
+            What::Info { .. } | What::Block { .. } | What::Leadership { .. } => None,
         };
         match found {
             Ok(pki_id) if Some(pki_id) == author => self.admit_element(claim),
@@ -195,7 +199,10 @@ impl Node {
         };
         let fault = match leader.what {
             What::Block { .. } => Fault::BadBlock,
-            What::Alive { .. } | What::Info { .. } | What::Identity(_) => Fault::BadSignature,
+            What::Alive { .. }
+            | What::Info { .. }
+            | What::Identity(_)
+            | What::Leadership { .. } => Fault::BadSignature,
         };
         match verdict(outcome, fault) {
             Ok(()) => self.on_verified(leader, twins, &rivals),
@@ -228,7 +235,10 @@ impl Node {
         }
         match &claim.what {
             What::Identity(message) => self.on_identity_failed(claim, message.pki_id, fault),
-            What::Alive { .. } | What::Info { .. } | What::Block { .. } => {
+            What::Alive { .. }
+            | What::Info { .. }
+            | What::Block { .. }
+            | What::Leadership { .. } => {
                 self.blame(claim.conn, Some(claim.from), fault);
             }
         }
@@ -256,6 +266,9 @@ impl Node {
                     self.on_info_verified(info, role, channel, &sources);
                 }
                 What::Identity(message) => self.on_identity_verified(Verified::attest(message)),
+                What::Leadership { channel, leadership } => {
+                    self.on_leadership_verified(channel, &Verified::attest(leadership));
+                }
                 What::Block { .. } => {}
             }
         }
@@ -380,6 +393,6 @@ const fn is_pushed(claim: &Claim) -> bool {
         What::Alive { role, .. } => matches!(role, AliveRole::Pushed),
         What::Info { role, .. } => matches!(role, InfoRole::Pushed),
         What::Block { role, .. } => matches!(role, BlockRole::Pushed),
-        What::Identity(_) => false,
+        What::Identity(_) | What::Leadership { .. } => false,
     }
 }

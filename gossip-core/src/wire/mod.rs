@@ -4,6 +4,7 @@
 mod alive;
 mod build;
 pub(crate) mod extension;
+mod leadership;
 mod state_info;
 mod tag;
 
@@ -20,6 +21,7 @@ pub(crate) use self::{
         block, conn_establish, membership_request, membership_response, negative_ack, snapshot,
         state_info_request,
     },
+    leadership::{Leadership, leadership_payload},
     state_info::{NewStateInfo, StateInfo},
     tag::{Tag, is_legal},
 };
