@@ -1,5 +1,6 @@
 //! Whole nodes, in virtual time; the items are those of docs/protocol/.
 
+mod anchors;
 mod bad_input;
 mod blocks;
 mod channels;
@@ -14,6 +15,7 @@ mod net;
 mod noise;
 mod pull;
 mod routing;
+mod stores;
 
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, GossipMessage, gossip_message::Content};
