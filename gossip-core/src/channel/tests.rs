@@ -56,6 +56,39 @@ fn the_window_reaches_ten_below_the_highest() {
     assert!(!window.would_accept(11));
 }
 
+/// P-54, P-55; P-56: what newer blocks replace is served no more.
+#[test]
+fn the_highest_block_decides_which_are_kept() {
+    let mut window = window([100]);
+    let accepted = [90, 89, 100].map(|number| window.insert(number, frame(number), at(0)));
+    assert_eq!(accepted, [true, false, false]);
+    assert_eq!(served(&window), [90, 100]);
+    for number in 91..=99 {
+        assert!(window.insert(number, frame(number), at(0)));
+    }
+    assert!(window.insert(110, frame(110), at(0)));
+    assert_eq!(served(&window), [100, 110]);
+    assert!((90..100).all(|number| window.frame(number).is_none()));
+    for number in 101..110 {
+        assert!(window.insert(number, frame(number), at(0)));
+    }
+    assert_eq!(served(&window).len(), 11);
+    assert!(window.insert(111, frame(111), at(0)));
+    assert_eq!(served(&window), (101..=111).collect::<Vec<_>>());
+}
+
+/// P-59.
+#[test]
+fn to_ask_whether_a_block_would_be_accepted_changes_nothing() {
+    let asked = window([5, 20]);
+    let answers = || (0..50).map(|number| asked.would_accept(number)).collect::<Vec<_>>();
+    let first = answers();
+    assert_eq!((first[9], first[10], first[20], first[49]), (false, true, false, true));
+    assert_eq!((answers(), served(&asked)), (first, vec![20]));
+    let next = asked.next_expiry();
+    assert_eq!(next, window([20]).next_expiry());
+}
+
 #[test]
 fn numbers_at_the_end_of_the_range_do_no_harm() {
     let window = window([u64::MAX, 0, u64::MAX - 10, u64::MAX - 11]);
@@ -70,7 +103,7 @@ fn a_removed_block_may_come_again() {
     assert!(window.would_accept(1));
 }
 
-/// CH-47.
+/// CH-47, P-57.
 #[test]
 fn an_old_block_is_served_no_more_but_refused_for_as_long_again() {
     let mut window = window([1]);

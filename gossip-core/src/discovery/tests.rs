@@ -257,7 +257,7 @@ impl Sent {
         let Some(Content::MemReq(request)) = &self.message.content else {
             panic!("{self:?} is no request");
         };
-        assert!(request.known.is_empty(), "D-38");
+        assert!(request.known.is_empty(), "D-38, W-40");
         Alive::parse_nested(request.self_information.clone().unwrap(), usize::MAX).unwrap()
     }
 

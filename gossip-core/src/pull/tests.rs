@@ -196,7 +196,7 @@ fn read(frame: &Bytes) -> Said {
     assert_eq!(message.nonce, 0);
     match message.content.unwrap() {
         Content::Hello(pull) => {
-            assert!(pull.metadata.is_empty());
+            assert!(pull.metadata.is_empty(), "W-40");
             Said::Hello(pull.nonce)
         }
         Content::DataDig(pull) => Said::Digest(pull.nonce, pull.digests),

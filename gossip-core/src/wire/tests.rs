@@ -278,7 +278,7 @@ fn the_internal_endpoint_is_preferred() {
     assert_eq!(alive.preferred_endpoint(), Some(&"inside:1".into()));
 }
 
-/// W-36: a StateInfo without an author, a time or a MAC.
+/// W-36, P-62: a StateInfo without an author, a time or a MAC.
 #[test]
 fn a_state_info_that_lacks_a_part_is_refused() {
     use gossip_proto::gossip::{PeerTime, StateInfo as Wire};

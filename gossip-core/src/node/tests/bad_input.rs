@@ -168,7 +168,7 @@ fn a_message_of_somebody_unknown_needs_a_good_identity() {
     case("a forged message", frame(&forged), Fault::BadSignature).check();
 }
 
-/// D-8, W-36, O-23.
+/// D-8, W-36, O-23, P-62.
 #[test]
 fn a_message_that_lacks_a_part_is_dropped() {
     let hand = Hand::named("a", "hand");

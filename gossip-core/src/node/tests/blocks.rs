@@ -178,7 +178,7 @@ fn an_honest_block_that_meets_a_forged_one_under_check_is_taken() {
     assert_eq!(net.peers[0].blocks(), [1]);
 }
 
-/// CH-45.
+/// CH-45, P-62.
 #[test]
 fn a_block_message_without_a_block_is_dropped() {
     use gossip_proto::gossip::{DataMessage, GossipMessage, gossip_message::Content};

@@ -211,7 +211,7 @@ fn an_author_must_be_of_the_channel_and_a_reader() {
     assert!(net.peers[0].channel_peers("ch").is_empty());
 }
 
-/// CH-31: the dead stay, the forgotten go.
+/// CH-31, P-60: the dead stay, the forgotten go.
 #[test]
 fn a_state_info_lives_as_long_as_its_author_is_known() {
     let (mut net, hand) = node_and_hand();

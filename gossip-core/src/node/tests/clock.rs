@@ -56,7 +56,7 @@ fn a_late_tick_catches_up_without_a_burst() {
     assert_eq!(node.poll_timeout(), None, "nothing comes after the end of time");
 }
 
-/// N-51, D-47.
+/// N-51, D-47, P-19; P-61: once more does no harm.
 #[test]
 fn a_stopped_node_closes_everything_and_is_silent() {
     let mut net = network(&["a"], 3);

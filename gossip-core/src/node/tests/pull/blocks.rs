@@ -75,7 +75,7 @@ fn provoke(net: &mut Net, hand: &Hand, height: u64) -> u64 {
     net.asked(hand, What::Blocks).expect("a hello")
 }
 
-/// P-21, P-23, P-32; CH-46, P-55: the window is served, and what left it is not.
+/// P-21, P-23, P-32, P-33; CH-46, P-55: the window is served, and what left it is not.
 #[test]
 fn the_last_eleven_blocks_are_served_as_they_came() {
     let (mut net, hand) = node_and_hand(1);
@@ -89,7 +89,7 @@ fn the_last_eleven_blocks_are_served_as_they_came() {
     assert_eq!(net.fetch(&hand, What::Blocks, &odd), None, "an id is its bytes");
 }
 
-/// P-30, P-36, P-57: a block that expires is served no more.
+/// P-30, P-36: a block that expires is served no more.
 #[test]
 fn a_block_is_served_for_400_seconds() {
     let (mut net, hand) = node_and_hand(1);
@@ -105,7 +105,33 @@ fn a_block_is_served_for_400_seconds() {
     assert_eq!(net.fetch(&hand, What::Blocks, &ids([1])), None);
 }
 
-/// CH-52 to CH-54.
+/// N-44: blocks are not signed, and kept to be pulled; all other news is signed.
+#[test]
+fn of_what_is_spread_blocks_alone_are_unsigned_and_can_be_pulled() {
+    let (mut net, hand) = node_and_hand(1);
+    net.run_for(SECOND);
+    net.contents(&hand);
+    gossip(&mut net, [1]);
+    net.command(0, Command::SetLedgerHeight { channel: ChannelId::from("ch"), height: 2 });
+    net.send(hand.conn, frame(&hand.alive(2)));
+    net.run_for(10 * SECOND);
+    let (mut blocks, mut alive, mut infos) = (0, 0, 0);
+    for (envelope, message) in net.received(&hand) {
+        let kind = match message.content {
+            Some(Content::DataMsg(_)) => &mut blocks,
+            Some(Content::AliveMsg(_)) => &mut alive,
+            Some(Content::StateInfo(_)) => &mut infos,
+            _ => continue,
+        };
+        *kind += 1;
+        let is_block = envelope == item(1);
+        assert_eq!(envelope.signature.is_empty(), is_block, "{envelope:?}");
+    }
+    assert!(blocks == 1 && alive > 0 && infos > 0, "{blocks} {alive} {infos}");
+    assert_eq!(net.fetch(&hand, What::Blocks, &ids([1])), Some(vec![item(1)]));
+}
+
+/// CH-52, CH-53, CH-54.
 #[test]
 fn blocks_are_shown_to_members_of_the_own_organisation_that_said_so() {
     let (mut net, _) = node_and_hand(1);
@@ -137,7 +163,7 @@ fn after_leaving_nobody_is_asked_or_answered() {
     assert_eq!(net.asked(&hand, What::Blocks), None);
 }
 
-/// P-39 to P-41.
+/// P-39, P-40, P-41.
 #[test]
 fn of_a_digest_the_numbers_that_the_ledger_lacks_are_asked_for() {
     let (mut net, hand) = node_and_hand(5);
@@ -280,7 +306,7 @@ fn of_an_update_the_new_blocks_are_told_of_once_and_not_pushed() {
     assert_eq!(net.ask(&other, What::Blocks), Some(ids([1, 2, 3])), "but served");
 }
 
-/// CH-56.
+/// CH-56, P-35, P-62.
 #[test]
 fn an_update_with_something_else_in_it_is_discarded_without_a_check() {
     use gossip_proto::gossip::DataMessage;

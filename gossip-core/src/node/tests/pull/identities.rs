@@ -1,6 +1,6 @@
 //! Identities.
 
-use alloc::vec;
+use alloc::{collections::BTreeSet, format, vec};
 use core::time::Duration;
 
 use gossip_proto::gossip::PeerIdentity;
@@ -34,10 +34,17 @@ fn message(hand: &Hand) -> Envelope {
 }
 
 fn message_of(pki_id: Bytes, hand: &Hand) -> Envelope {
+    seal(hand, pki_id, Tag::Empty, "")
+}
+
+fn message_with(hand: &Hand, tag: Tag, metadata: &'static str) -> Envelope {
+    seal(hand, hand.pki_id.to_wire(), tag, metadata)
+}
+
+fn seal(hand: &Hand, pki_id: Bytes, tag: Tag, metadata: &'static str) -> Envelope {
     let cert = hand.identity.as_bytes().clone();
-    let content = Content::PeerIdentity(PeerIdentity { pki_id, cert, metadata: Bytes::new() });
-    let message =
-        GossipMessage { tag: Tag::Empty as i32, content: Some(content), ..Default::default() };
+    let content = Content::PeerIdentity(PeerIdentity { pki_id, cert, metadata: metadata.into() });
+    let message = GossipMessage { tag: tag as i32, content: Some(content), ..Default::default() };
     hand.seal(message.encode_to_vec().into())
 }
 
@@ -102,7 +109,7 @@ fn nodes_that_know_each_other_ask_at_the_interval_alone() {
     assert_no_faults(&net);
 }
 
-/// P-42, P-43, N-35; P-50, N-36: what was learned by handshake is not served.
+/// P-42, P-43, N-35; P-50, N-36: what was learned by handshake is not served; P-33.
 #[test]
 fn our_own_identity_is_served_as_we_signed_it_and_none_that_a_handshake_taught() {
     let (mut net, hand) = node_and_hand();
@@ -118,11 +125,11 @@ fn our_own_identity_is_served_as_we_signed_it_and_none_that_a_handshake_taught()
     let identity = &net.peers[0].config.identity;
     let Some(Content::PeerIdentity(said)) = message.content else { panic!("an identity") };
     assert_eq!((&said.pki_id, &said.cert), (&own, identity.as_bytes()));
-    assert!(said.metadata.is_empty());
+    assert!(said.metadata.is_empty(), "W-40");
     assert_eq!(item.signature, crate::node::tests::net::sign(identity, &item.payload));
 }
 
-/// P-26, P-28: an id alone gets nothing, nor does a nonce of long ago.
+/// P-26, P-28, P-45: an id alone gets nothing, nor does a nonce of long ago.
 #[test]
 fn who_asks_for_what_it_may_not_have_or_too_late_gets_no_answer() {
     let (mut net, hand) = node_and_hand();
@@ -141,7 +148,7 @@ fn who_asks_for_what_it_may_not_have_or_too_late_gets_no_answer() {
     assert_eq!(net.contents(&hand), [], "P-24");
 }
 
-/// N-34, P-12, P-32: stored, served as they came, and not asked for again.
+/// N-34, P-8, P-12, P-32: stored, served as they came, and not asked for again.
 #[test]
 fn what_was_pulled_is_served_to_the_own_organisation() {
     let (mut net, hand) = node_and_hand();
@@ -269,6 +276,98 @@ fn an_identity_that_is_being_verified_is_not_asked_for_again() {
     net.answer_held(0);
     net.round_trip();
     assert_eq!(net.peers[0].node.stats().identities_pulled, 1);
+}
+
+/// W-23, W-40: what an item's tag is does not matter, nor what Fabric leaves empty.
+#[test]
+fn the_tag_and_the_metadata_of_an_identity_do_not_matter() {
+    let (mut net, hand) = node_and_hand();
+    let nonce = provoke(&mut net, &hand);
+    let subjects = ["x", "y", "z"].map(|name| Hand::named("a", name));
+    let ids = subjects.each_ref().map(|subject| subject.pki_id.to_wire());
+    net.offer(&hand, What::Identities, nonce, &ids).expect("a request");
+    let tags = [Tag::Empty, Tag::OrgOnly, Tag::Undefined];
+    let items = subjects.iter().zip(tags).map(|(subject, tag)| message_with(subject, tag, "m"));
+    net.give(&hand, What::Identities, nonce, items.collect());
+    assert_eq!(net.peers[0].node.stats().identities_pulled, 3);
+    assert_eq!(net.peers[0].node.identities().len(), 5);
+}
+
+/// W-34: whichever comes first stays.
+#[test]
+fn of_two_messages_of_one_identity_the_first_is_served() {
+    for order in [["m", "n"], ["n", "m"]] {
+        let (mut net, hand) = node_and_hand();
+        let subject = Hand::named("a", "x");
+        let ids = [subject.pki_id.to_wire()];
+        let nonce = provoke(&mut net, &hand);
+        net.offer(&hand, What::Identities, nonce, &ids).expect("a request");
+        let items = order.map(|metadata| message_with(&subject, Tag::Empty, metadata));
+        for item in &items {
+            net.give(&hand, What::Identities, nonce, vec![item.clone()]);
+        }
+        assert_eq!(net.fetch(&hand, What::Identities, &ids), Some(vec![items[0].clone()]));
+    }
+}
+
+/// P-2: at most as many as configured, each once, and not always the same.
+#[test]
+fn a_round_asks_three_of_the_living_chosen_anew_or_all_if_they_are_fewer() {
+    for (members, asked) in [(6, 3), (2, 2)] {
+        let mut net = Net::new();
+        net.add("a", "node", |_| {});
+        let hands: Vec<_> = (0..members).map(|n| net.hand("a", &format!("h{n}"), 0)).collect();
+        let mut chosen = BTreeSet::new();
+        for step in 0..800 {
+            if step % 100 == 0 {
+                for hand in &hands {
+                    net.send(hand.conn, frame(&hand.alive_with_identity(step + 1)));
+                }
+            }
+            net.run_for(SECOND / 10);
+            let is_hello =
+                |content: &Content| matches!(content, Content::Hello(pull) if pull.msg_type == 2);
+            let mut round = Vec::new();
+            for (number, hand) in hands.iter().enumerate() {
+                let hellos = net.contents(hand).iter().filter(|content| is_hello(content)).count();
+                round.extend(vec![number; hellos]);
+            }
+            if !round.is_empty() {
+                assert_eq!(BTreeSet::from_iter(&round).len(), asked, "{round:?}");
+                assert_eq!(round.len(), asked, "{round:?}");
+                chosen.insert(round);
+            }
+        }
+        // Of the 20 ways to choose three out of six about 12 come up in 17 rounds.
+        assert!(if members == 2 { chosen.len() == 1 } else { chosen.len() > 5 }, "{chosen:?}");
+    }
+}
+
+/// P-31: neither of no kind, nor of an unknown one, nor of blocks in the form of identities.
+#[test]
+fn a_hello_for_another_kind_of_item_gets_no_answer() {
+    let (mut net, hand) = node_and_hand();
+    for msg_type in [0, 1, 3, 99, -1] {
+        let hello = GossipHello { nonce: 7, metadata: Bytes::new(), msg_type };
+        net.say(&hand, What::Identities, Content::Hello(hello));
+        let digests = vec![pki("a", "node").to_wire()];
+        let request = DataRequest { nonce: 7, digests, msg_type: What::Identities.msg_type() };
+        net.say(&hand, What::Identities, Content::DataReq(request));
+        assert_eq!(net.contents(&hand), [], "{msg_type}");
+    }
+    assert!(net.is_open(hand.conn));
+}
+
+/// P-46: its identity may go while its connection is still there.
+#[test]
+fn who_is_of_no_known_organisation_may_learn_of_nobody() {
+    let (net, hand) = node_and_hand();
+    let (node, own) = (&net.peers[0].node, pki("a", "node").to_wire());
+    assert_eq!(node.visible_identities(&hand.pki_id).len(), 1);
+    assert!(node.served_identity(&hand.pki_id, &own).is_some());
+    let nobody = pki("a", "nobody knows");
+    assert_eq!(node.visible_identities(&nobody), [Bytes::new(); 0]);
+    assert_eq!(node.served_identity(&nobody, &own), None);
 }
 
 /// P-48.
