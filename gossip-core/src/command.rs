@@ -5,7 +5,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::{ChannelId, Endpoint, OrgId};
+use crate::{ChannelId, ConnId, Criteria, Endpoint, Message, MessageKind, OrgId, PkiId, RequestId};
 
 /// A request of the application.
 #[derive(Clone, Debug)]
@@ -63,6 +63,52 @@ pub enum Command {
         /// Opaque bytes; peers see them.
         metadata: Bytes,
     },
+    /// Send a message to some peers and wait for acknowledgements (N-46, N-47).
+    ///
+    /// Unless it is refused, exactly one [`SendFinished`](crate::Notice::SendFinished) answers it.
+    SendByCriteria {
+        /// Names the request in the answer.
+        request: RequestId,
+        /// What to send.
+        message: Message,
+        /// To whom, and how many must take it.
+        criteria: Criteria,
+    },
+    /// Send a message to these peers, and wait for nobody. Who cannot be reached is left out.
+    Send {
+        /// What to send.
+        message: Message,
+        /// Correlates answers of the application's peers; zero if there are none.
+        nonce: u64,
+        /// To whom.
+        to: Vec<PkiId>,
+    },
+    /// Say which messages of other applications are taken, instead of what was said before. At
+    /// first none are: private data is declined, the rest ignored.
+    ///
+    /// They come as [`Message`](crate::Notice::Message) notices.
+    Accept {
+        /// The kinds that are taken.
+        kinds: Vec<MessageKind>,
+    },
+    /// Say whether a message was taken (W-30).
+    Acknowledge {
+        /// The connection that it came on.
+        conn: ConnId,
+        /// Its nonce.
+        nonce: u64,
+        /// Why it was not taken, for people; `None` if it was.
+        error: Option<String>,
+    },
+    /// Answer a message.
+    Respond {
+        /// The connection that it came on.
+        conn: ConnId,
+        /// Its nonce.
+        nonce: u64,
+        /// The answer.
+        message: Message,
+    },
     /// Contact a peer of our own organisation until it answers, as a bootstrap peer.
     Connect {
         /// Where it listens.
@@ -107,6 +153,33 @@ pub enum CommandError {
         /// The largest that fits.
         max: usize,
     },
+    /// A message's body is not of its kind.
+    NotOfItsKind(MessageKind),
+    /// A message is larger than a frame may be.
+    MessageTooLarge {
+        /// Its size in bytes, with what is around it.
+        size: usize,
+        /// The largest that fits.
+        max: usize,
+    },
+    /// A request without a time in which it must be answered.
+    NoTimeout,
+    /// Fewer peers are eligible than must acknowledge the message.
+    TooFewPeers {
+        /// How many must acknowledge it.
+        wanted: usize,
+        /// To how many it could be sent.
+        known: usize,
+    },
+    /// More requests at a time than [`Limits::requests_max`](crate::Limits::requests_max).
+    TooManyRequests {
+        /// How many may be.
+        max: usize,
+    },
+    /// A request of the same name is not finished.
+    RequestInUse(RequestId),
+    /// Nobody is authenticated on the connection, or it has ended.
+    NotConnected(ConnId),
     /// More channels than [`Limits::channels_max`](crate::Limits::channels_max).
     TooManyChannels,
     /// The node was stopped.
@@ -123,6 +196,17 @@ impl fmt::Display for CommandError {
             Self::BlockTooLarge { size, max } => {
                 write!(f, "the block has {size} bytes; a frame takes {max}")
             }
+            Self::NotOfItsKind(kind) => write!(f, "the message's body is no {kind:?}"),
+            Self::MessageTooLarge { size, max } => {
+                write!(f, "the message has {size} bytes; a frame takes {max}")
+            }
+            Self::NoTimeout => f.write_str("a request must have a timeout above zero"),
+            Self::TooFewPeers { wanted, known } => {
+                write!(f, "{wanted} must acknowledge the message; {known} could be asked")
+            }
+            Self::TooManyRequests { max } => write!(f, "{max} requests are waiting, all that may"),
+            Self::RequestInUse(request) => write!(f, "request {request} is not finished"),
+            Self::NotConnected(conn) => write!(f, "nobody is at the end of connection {conn}"),
             Self::TooManyChannels => f.write_str("no more channels can be joined"),
             Self::Stopped => f.write_str("the node was stopped"),
         }

@@ -219,6 +219,8 @@ pub struct Limits {
     pub state_info_bytes_max: usize,
     /// Authors of leadership messages that are remembered, per channel; the oldest makes room.
     pub leaders_max: usize,
+    /// Messages that wait for acknowledgements; one more is refused.
+    pub requests_max: usize,
     /// StateInfo of channels that we are not in; the oldest makes room.
     pub foreign_state_info_max: usize,
     /// Blocks that wait for an earlier one, per channel; others are not buffered.
@@ -273,6 +275,7 @@ impl Default for Limits {
             channels_max: 256,
             state_info_bytes_max: 64 * KIB,
             leaders_max: 1024,
+            requests_max: 1024,
             foreign_state_info_max: 4096,
             buffered_blocks_max: 1024,
             buffered_bytes_max: 256 * MIB,

@@ -218,6 +218,25 @@ impl ConnId {
 }
 
 number! {
+    /// A request of the application, which mints it and uses none twice.
+    RequestId
+}
+
+impl RequestId {
+    /// Names a request; the application must not use a number twice.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+number! {
     /// A dial. The node mints it and uses none twice.
     DialId
 }

@@ -29,6 +29,7 @@ mod event;
 mod identity;
 mod ids;
 mod job;
+mod message;
 mod node;
 mod notice;
 mod pull;
@@ -44,11 +45,12 @@ pub use crate::{
     command::{Chaincode, ChannelConfig, Command, CommandError},
     config::{Config, ConfigError, Limits},
     event::{Event, TlsBinding},
-    ids::{ChannelId, ConnId, DialId, Endpoint, Identity, JobId, OrgId, PkiId, Stamp},
+    ids::{ChannelId, ConnId, DialId, Endpoint, Identity, JobId, OrgId, PkiId, RequestId, Stamp},
     job::{
         Completion, Crypto, IdentityFacts, Job, JobClass, JobError, JobKind, Ledger, Outcome,
         Signed,
     },
+    message::{Acks, Criteria, Message, MessageKind, TooFewAcks},
     node::{ChannelPeer, Member, Node, TimerKind},
     notice::{Fault, Notice},
     stats::Stats,

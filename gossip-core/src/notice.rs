@@ -5,7 +5,10 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::{ChannelId, CloseReason, ConnId, Endpoint, OrgId, PkiId, Stamp};
+use crate::{
+    Acks, ChannelId, CloseReason, ConnId, Endpoint, Message, OrgId, PkiId, RequestId, Stamp,
+    TooFewAcks,
+};
 
 /// Something that a listener may want to know.
 #[derive(Clone, Debug)]
@@ -95,6 +98,27 @@ pub enum Notice {
         stamp: Stamp,
         /// "I lead", as opposed to "I would lead".
         is_declaration: bool,
+    },
+    /// A message of another application, of a kind that ours [takes](crate::Command::Accept).
+    ///
+    /// Nothing was checked but who sent it and that it decodes: not whether the channel was
+    /// joined, nor whether the sender may speak there.
+    Message {
+        /// The connection that it came on, for the answer.
+        conn: ConnId,
+        /// Who sent it.
+        from: PkiId,
+        /// Repeated in the answer; zero if none is expected.
+        nonce: u64,
+        /// What it says.
+        message: Message,
+    },
+    /// A [`SendByCriteria`](crate::Command::SendByCriteria) is over.
+    SendFinished {
+        /// Which.
+        request: RequestId,
+        /// Who acknowledged the message, if enough did.
+        result: Result<Acks, TooFewAcks>,
     },
     /// A verified block arrived for the first time.
     BlockReceived {

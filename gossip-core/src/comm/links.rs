@@ -41,7 +41,8 @@ impl Link {
 }
 
 impl Comm {
-    /// Queues a frame for a peer and dials it if need be. Never waits (C-23, C-24).
+    /// Queues a frame for a peer and dials it if need be. Never waits (C-23, C-24); false if the
+    /// frame was dropped.
     pub(crate) fn send(
         &mut self,
         peer: PkiId,
@@ -49,9 +50,9 @@ impl Comm {
         lane: Lane,
         frame: Frame,
         cx: &mut Cx<'_>,
-    ) {
+    ) -> bool {
         if self.stopped {
-            return;
+            return false;
         }
         let link = self.links.entry(peer).or_default();
         if endpoint.is_some() {
@@ -62,18 +63,22 @@ impl Comm {
             || (link.endpoint.is_some() && link.retry_at <= cx.now);
         if !is_reachable {
             cx.stats.messages_dropped += 1;
-            return self.drop_if_idle(peer, cx);
+            self.drop_if_idle(peer, cx);
+            return false;
         }
-        match link.lanes.push(lane, frame, &cx.config.limits) {
+        let pushed = link.lanes.push(lane, frame, &cx.config.limits);
+        match pushed {
             Pushed::Queued => {}
             Pushed::Displaced(frames) => cx.stats.messages_dropped += frames,
             Pushed::Dropped => cx.stats.messages_dropped += 1,
             Pushed::Overflow => {
                 cx.stats.messages_dropped += 1;
-                return self.close_peer(&peer, CloseReason::Overflow, cx);
+                self.close_peer(&peer, CloseReason::Overflow, cx);
+                return false;
             }
         }
         self.pump(peer, cx);
+        pushed != Pushed::Dropped
     }
 
     /// Takes note of a peer that has just been met, and has met us at the same time.

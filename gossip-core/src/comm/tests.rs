@@ -142,7 +142,7 @@ impl World {
         world
     }
 
-    fn act(&mut self, f: impl FnOnce(&mut Comm, &mut cx::Cx<'_, Effect>)) {
+    fn act<R>(&mut self, f: impl FnOnce(&mut Comm, &mut cx::Cx<'_, Effect>) -> R) -> R {
         let mut cx = cx::Cx {
             now: Instant::ZERO,
             wall: UnixTime::default(),
@@ -152,7 +152,7 @@ impl World {
             stats: &mut self.stats,
             effects: &mut self.effects,
         };
-        f(&mut self.comm, &mut cx);
+        f(&mut self.comm, &mut cx)
     }
 
     fn connect(&mut self) {

@@ -46,6 +46,18 @@ impl Node {
                 self.discovery.set_metadata(metadata);
                 Ok(())
             }
+            Command::SendByCriteria { request, message, criteria } => {
+                self.send_by_criteria(request, &message, criteria)
+            }
+            Command::Send { message, nonce, to } => self.send_to(&message, nonce, &to),
+            Command::Accept { kinds } => {
+                self.accepted = kinds.into_iter().collect();
+                Ok(())
+            }
+            Command::Acknowledge { conn, nonce, error } => {
+                self.acknowledge(conn, nonce, error.as_deref())
+            }
+            Command::Respond { conn, nonce, message } => self.respond(conn, nonce, &message),
             Command::Connect { endpoint } => {
                 self.discovery(|discovery, cx| discovery.connect(endpoint, Claimed::OwnOrg, cx));
                 Ok(())
@@ -172,6 +184,7 @@ impl Node {
 
     /// Closes everything and forgets what was under way (N-51).
     fn stop(&mut self) {
+        self.abandon_requests();
         self.discovery.stop();
         self.emitter.stop();
         self.comm(|comm, cx| comm.stop(cx));

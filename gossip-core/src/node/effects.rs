@@ -48,6 +48,7 @@ impl Node {
             comm::Effect::Deliver { conn, frame } => self.deliver(conn, frame),
             comm::Effect::PresumedDead { pki_id } => {
                 self.discovery(|discovery, cx| discovery.on_presumed_dead(&pki_id, cx));
+                self.on_unreachable(pki_id);
             }
             comm::Effect::IdentitySwitched { old } => {
                 self.discovery(|discovery, cx| discovery.on_identity_removed(&old, cx));

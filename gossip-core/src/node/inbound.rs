@@ -10,7 +10,7 @@ use gossip_proto::gossip::{
 use prost::Message as _;
 
 use crate::{
-    ChannelId, ConnId, Fault, Notice, PkiId,
+    ChannelId, ConnId, Fault, MessageKind, Notice, PkiId,
     channel::BlockFate,
     comm::{Frame, Lane, Progress},
     wire::{self, Alive, StateInfo},
@@ -69,9 +69,7 @@ impl Node {
             }
         };
         if is_unchecked(&message) {
-            self.decline_private_data(origin, &message);
-            // Connection messages (W-41) and what no subsystem here consumes (N-9).
-            return Ok(());
+            return self.on_unchecked(origin, &envelope.payload, message);
         }
         if !wire::is_legal(&message) {
             return Err(Fault::IllegalTag);
@@ -110,8 +108,14 @@ impl Node {
             Content::LeadershipMsg(message) => {
                 self.on_leadership(origin, &channel, envelope, &message)
             }
-            // State transfer answers these.
-            Content::StateRequest(_) | Content::StateResponse(_) => Ok(()),
+            Content::StateRequest(_) => {
+                let kind = MessageKind::StateRequest;
+                self.on_carried(origin, nonce, channel, &envelope.payload, kind)
+            }
+            Content::StateResponse(_) => {
+                let kind = MessageKind::StateResponse;
+                self.on_carried(origin, nonce, channel, &envelope.payload, kind)
+            }
             Content::PeerIdentity(_)
             | Content::Empty(_)
             | Content::Conn(_)
@@ -119,19 +123,6 @@ impl Node {
             | Content::PrivateReq(_)
             | Content::PrivateRes(_)
             | Content::PrivateData(_) => Err(Fault::Unexpected),
-        }
-    }
-
-    /// Answers private data that nobody here keeps, so that its sender looks for another at once.
-    ///
-    /// Without an answer a Fabric peer that endorses waits three seconds for each transaction.
-    fn decline_private_data(&mut self, origin: Origin, message: &GossipMessage) {
-        let Some(Content::PrivateData(data)) = &message.content else { return };
-        let has_data = data.payload.as_ref().is_some_and(|data| !data.private_rwset.is_empty());
-        if message.nonce != 0 && has_data {
-            let frame =
-                Frame::new(wire::negative_ack(message.nonce, "private data is not kept here"));
-            self.comm(|comm, cx| comm.respond(origin.conn, Lane::Control, frame, cx));
         }
     }
 

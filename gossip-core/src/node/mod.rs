@@ -13,21 +13,23 @@ mod identity_pull;
 mod inbound;
 mod jobs;
 mod leadership;
+mod messages;
 mod pull;
+mod requests;
 mod routing;
 mod verdicts;
 mod verified;
 mod views;
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
 use core::{mem, time::Duration};
 
 use crate::{
     Action, ChannelId, CloseReason, Command, CommandError, Config, ConfigError, Event, Instant,
-    Job, JobKind, Notice, Stats, UnixTime,
+    Job, JobKind, MessageKind, Notice, Stats, UnixTime,
     channel::{self, Channel},
     comm::{self, Comm},
     cx::Cx,
@@ -47,6 +49,7 @@ use self::{
     identity_pull::IdentityPull,
     jobs::{Jobs, Purpose},
     pull::Puller,
+    requests::Requests,
 };
 
 /// A gossip node that performs no I/O.
@@ -81,6 +84,9 @@ pub struct Node {
     identity_pull: IdentityPull,
     /// By [`ChannelIx`], as the channels.
     block_pulls: Vec<BlockPull>,
+    requests: Requests,
+    /// The messages of other applications that ours takes.
+    accepted: BTreeSet<MessageKind>,
     rngs: Rngs,
     scratch: Scratch,
     stopped: bool,
@@ -112,6 +118,7 @@ struct Rngs {
     discovery: Rng,
     emitter: Rng,
     pull: Rng,
+    requests: Rng,
     routing: Rng,
 }
 
@@ -144,6 +151,7 @@ enum TimerKey {
     Channel(ChannelIx, channel::Timer),
     Pull(Puller, crate::pull::Timer),
     Lag(ChannelIx),
+    Requests,
     Emit,
 }
 
@@ -179,6 +187,8 @@ pub enum TimerKind {
     Block,
     /// Asking for identities and blocks.
     Pull,
+    /// Acknowledgements of a message.
+    Request,
 }
 
 impl Node {
@@ -196,6 +206,7 @@ impl Node {
             discovery: fork("discovery"),
             emitter: fork("emitter"),
             pull: fork("pull"),
+            requests: fork("requests"),
             routing: fork("routing"),
         };
         let mut node = Self {
@@ -215,6 +226,8 @@ impl Node {
             foreign: ForeignInfos::new(&config),
             identity_pull: IdentityPull::new(),
             block_pulls: Vec::new(),
+            requests: Requests::default(),
+            accepted: BTreeSet::new(),
             rngs,
             scratch: Scratch::default(),
             stopped: false,
@@ -303,6 +316,7 @@ impl Node {
                 TimerKey::Channel(ix, timer) => self.channel(ix, |c, cx| c.on_timer(timer, cx)),
                 TimerKey::Pull(puller, timer) => self.on_pull_timer(puller, timer),
                 TimerKey::Lag(ix) => self.on_lag_timer(ix),
+                TimerKey::Requests => self.on_request_timer(),
                 TimerKey::Emit => {}
             }
             self.drain();
@@ -467,6 +481,7 @@ impl TimerKey {
                 }
             },
             Self::Pull(..) | Self::Lag(_) => TimerKind::Pull,
+            Self::Requests => TimerKind::Request,
             Self::Emit => TimerKind::Emit,
         }
     }

@@ -204,12 +204,13 @@ impl Node {
         (theirs == own || theirs == org) && self.discovery.has_external_endpoint(peer)
     }
 
-    pub(super) fn push(&mut self, peer: PkiId, lane: Lane, frame: Frame) {
+    /// Sends a frame to a peer by whatever way there is; false if it was dropped at once.
+    pub(super) fn push(&mut self, peer: PkiId, lane: Lane, frame: Frame) -> bool {
         let endpoint = match self.comm.is_connected(&peer) {
             true => None,
             false => self.discovery.preferred_endpoint(&peer),
         };
-        self.comm(|comm, cx| comm.send(peer, endpoint, lane, frame, cx));
+        self.comm(|comm, cx| comm.send(peer, endpoint, lane, frame, cx))
     }
 
     pub(super) fn channel_ix(&self, channel: &ChannelId) -> Option<ChannelIx> {

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use crate::{
     Chaincode, ChannelId, ConnId, Endpoint, Identity, OrgId, PkiId, Signed, Stamp, discovery::Peer,
+    wire::StateInfo,
 };
 
-use super::Node;
+use super::{ChannelIx, Node};
 
 /// A peer that is alive.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,20 +54,13 @@ impl Node {
     /// Empty after leaving. Peers that left the channel are not listed (N-52).
     #[must_use]
     pub fn channel_peers(&self, channel: &ChannelId) -> Option<Vec<ChannelPeer>> {
-        let channel = &self.channels[self.channel_ix(channel)?.0 as usize];
-        if self.stopped || channel.has_left() {
-            return Some(Vec::new());
-        }
-        let peer = |(pki_id, peer): (&PkiId, &Peer)| {
-            let info = channel.info(pki_id).filter(|info| !info.left)?;
-            self.identities.org(pki_id)?;
-            Some(ChannelPeer {
-                member: self.member(pki_id, peer),
-                ledger_height: info.height,
-                chaincodes: info.chaincodes.clone(),
-            })
+        let ix = self.channel_ix(channel)?;
+        let peer = |(pki_id, peer, info): (&PkiId, &Peer, &StateInfo)| ChannelPeer {
+            member: self.member(pki_id, peer),
+            ledger_height: info.height,
+            chaincodes: info.chaincodes.clone(),
         };
-        Some(self.discovery.alive().filter_map(peer).collect())
+        Some(self.living_members(ix).map(peer).collect())
     }
 
     /// Returns the number of blocks that we have, as others are told.
@@ -87,6 +81,22 @@ impl Node {
     #[must_use]
     pub fn connection_proof(&self, conn: ConnId) -> Option<&Signed> {
         self.comm.auth(conn)
+    }
+
+    /// Iterates over the living members of a channel, by PKI-ID: not ourselves, nor those who left
+    /// (N-52, CH-66); nobody once we have left (CH-67) or stopped.
+    pub(super) fn living_members(
+        &self,
+        ix: ChannelIx,
+    ) -> impl Iterator<Item = (&PkiId, &Peer, &StateInfo)> {
+        let channel = &self.channels[ix.0 as usize];
+        let is_open = !self.stopped && !channel.has_left();
+        let peers = is_open.then(|| self.discovery.alive()).into_iter().flatten();
+        peers.filter_map(|(pki_id, peer)| {
+            let info = channel.info(pki_id).filter(|info| !info.left)?;
+            self.identities.org(pki_id)?;
+            Some((pki_id, peer, &**info))
+        })
     }
 
     fn member(&self, pki_id: &PkiId, peer: &Peer) -> Member {

@@ -21,7 +21,7 @@ fn message(nonce: u64, tag: Tag, channel: Option<&ChannelId>, content: Content) 
 }
 
 /// Puts a serialized message into an envelope without a signature (W-20).
-fn unsigned(payload: Bytes) -> Bytes {
+pub(super) fn unsigned(payload: Bytes) -> Bytes {
     let envelope = Envelope { payload, ..Default::default() };
     envelope.encode_to_vec().into()
 }
@@ -67,8 +67,9 @@ pub(crate) fn snapshot(channel: &ChannelId, elements: Vec<Envelope>) -> Bytes {
     unsigned(message(0, Tag::ChanOrOrg, Some(channel), content))
 }
 
-/// Makes an acknowledgement that says why not; it has no tag (W-30, CH-65).
-pub(crate) fn negative_ack(nonce: u64, error: &str) -> Bytes {
+/// Makes an acknowledgement; it has no tag (W-30, CH-65). A text says why not, an empty one that all
+/// is well.
+pub(crate) fn ack(nonce: u64, error: &str) -> Bytes {
     let content = Content::Ack(Acknowledgement { error: error.into() });
     unsigned(message(nonce, Tag::Undefined, None, content))
 }

@@ -3,6 +3,7 @@
 
 mod alive;
 mod build;
+mod carried;
 pub(crate) mod extension;
 mod leadership;
 mod state_info;
@@ -18,9 +19,10 @@ use crate::{ChannelId, Fault, PkiId, Signed, Stamp};
 pub(crate) use self::{
     alive::{Alive, NewAlive, secret_payload},
     build::{
-        block, conn_establish, membership_request, membership_response, negative_ack, snapshot,
+        ack, block, conn_establish, membership_request, membership_response, snapshot,
         state_info_request,
     },
+    carried::{carried, carry, is_body},
     leadership::{Leadership, leadership_payload},
     state_info::{NewStateInfo, StateInfo},
     tag::{Tag, is_legal},
