@@ -11,6 +11,7 @@ mod handshakes;
 mod jobs;
 mod leadership;
 mod membership;
+mod messages;
 mod net;
 mod noise;
 mod pull;
