@@ -61,6 +61,8 @@ pub struct Config {
     pub publish_state_info_interval: Duration,
     /// The pause between two requests for StateInfo.
     pub request_state_info_interval: Duration,
+    /// The pause between two looks at who came to a channel and who went.
+    pub membership_tracker_interval: Duration,
     /// How long the driver may take to connect; the node does not time dials itself.
     pub dial_timeout: Duration,
     /// How long a remote may take to send its connection message.
@@ -115,6 +117,7 @@ impl Config {
             publish_cert_period: Duration::from_secs(10),
             publish_state_info_interval: Duration::from_secs(4),
             request_state_info_interval: Duration::from_secs(4),
+            membership_tracker_interval: Duration::from_secs(5),
             dial_timeout: Duration::from_secs(3),
             conn_timeout: Duration::from_secs(2),
             alive_time_interval: Duration::from_secs(5),
@@ -148,6 +151,7 @@ impl Config {
             ("response_wait_time", self.response_wait_time),
             ("publish_state_info_interval", self.publish_state_info_interval),
             ("request_state_info_interval", self.request_state_info_interval),
+            ("membership_tracker_interval", self.membership_tracker_interval),
             ("conn_timeout", self.conn_timeout),
             ("alive_time_interval", self.alive_time_interval),
             ("alive_expiration_timeout", self.alive_expiration_timeout),

@@ -51,8 +51,8 @@ pub use crate::{
         Signed,
     },
     message::{Acks, Criteria, Message, MessageKind, TooFewAcks},
-    node::{ChannelPeer, Member, Node, TimerKind},
-    notice::{Fault, Notice},
+    node::{ChannelPeer, ChannelStatement, Member, Node, PeerProof, TimerKind},
+    notice::{Fault, Notice, PeerEndpoints},
     stats::Stats,
     time::{Instant, UnixTime},
 };

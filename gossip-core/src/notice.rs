@@ -1,6 +1,6 @@
 //! What the node tells whoever listens. Ignoring any of it is safe.
 
-use alloc::{borrow::Cow, string::String};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
 use bytes::Bytes;
@@ -88,6 +88,16 @@ pub enum Notice {
         /// Whether it left the channel.
         left: bool,
     },
+    /// Other peers are alive in a channel than at the last look, one
+    /// [`membership_tracker_interval`](crate::Config::membership_tracker_interval) ago.
+    ChannelMembership {
+        /// The channel.
+        channel: ChannelId,
+        /// Who came, by PKI-ID.
+        online: Vec<PeerEndpoints>,
+        /// Who went, by PKI-ID.
+        offline: Vec<PeerEndpoints>,
+    },
     /// A peer of our organisation leads a channel, or would: newer than what it said before.
     Leadership {
         /// The channel.
@@ -166,6 +176,15 @@ pub enum Notice {
         /// What.
         fault: Fault,
     },
+}
+
+/// A peer, and where it says it listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PeerEndpoints {
+    /// Who.
+    pub pki_id: PkiId,
+    /// Where other organisations reach it, then where its own does if that is elsewhere.
+    pub endpoints: Vec<Endpoint>,
 }
 
 macro_rules! faults {

@@ -7,7 +7,8 @@ use crate::{Config, Instant, PkiId, Stamp, UnixTime};
 
 /// The newest leadership message of each author, by its stamp, and the number of our own.
 ///
-/// Holds at most [`Limits::leaders_max`](crate::Limits::leaders_max) authors; the oldest makes room.
+/// Holds at most [`Limits::leaders_max`](crate::Limits::leaders_max) authors; the oldest makes
+/// room.
 #[derive(Debug)]
 pub(super) struct Leaders {
     own: Stamp,

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::{
-    ChannelId, CloseReason, Config, Endpoint, Fault, Instant, Notice, PkiId, UnixTime, cx,
+    ChannelId, CloseReason, Config, Endpoint, Fault, Instant, Notice, PkiId, Stamp, UnixTime, cx,
     node::Verified, wire::Alive,
 };
 
@@ -310,6 +310,11 @@ impl Discovery {
             Timer::Reconnect => self.probe(cx),
             Timer::Sync => self.sync(cx),
         }
+    }
+
+    /// Returns the metadata of our alive messages, and the version of the last that was made.
+    pub(crate) const fn own_statement(&self) -> (&Bytes, Stamp) {
+        (self.own.metadata(), self.own.stamp())
     }
 
     /// Iterates over the peers that are alive, by PKI-ID.

@@ -199,6 +199,15 @@ impl Own {
         self.is_heartbeat = false;
     }
 
+    pub(super) const fn metadata(&self) -> &Bytes {
+        &self.metadata
+    }
+
+    /// Returns the version of the last message that was made.
+    pub(super) const fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
     pub(super) const fn pki_id(&self) -> &PkiId {
         &self.pki_id
     }

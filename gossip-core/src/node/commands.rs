@@ -13,7 +13,9 @@ use crate::{
     wire,
 };
 
-use super::{ChannelIx, Effect, Node, block_pull::BlockPull, jobs::Purpose, pull::Puller};
+use super::{
+    ChannelIx, Effect, Node, block_pull::BlockPull, jobs::Purpose, pull::Puller, tracker::Tracker,
+};
 
 impl Node {
     pub(super) fn on_command(&mut self, command: Command) -> Result<(), CommandError> {
@@ -127,6 +129,8 @@ impl Node {
         self.channel_index.insert(id.clone(), ix);
         self.queue.extend(effects.into_iter().map(|effect| Effect::Channel(ix, effect)));
         self.block_pulls.push(BlockPull::new(id));
+        self.trackers.push(Tracker::default());
+        self.arm_tracker(ix);
         self.pull(Puller::Blocks(ix), |engine, cx| engine.start(cx));
         Ok(ix)
     }

@@ -17,6 +17,7 @@ mod messages;
 mod pull;
 mod requests;
 mod routing;
+mod tracker;
 mod verdicts;
 mod verified;
 mod views;
@@ -41,7 +42,7 @@ use crate::{
 };
 
 pub(crate) use self::verified::Verified;
-pub use self::views::{ChannelPeer, Member};
+pub use self::views::{ChannelPeer, ChannelStatement, Member, PeerProof};
 use self::{
     block_pull::BlockPull,
     flights::Flights,
@@ -50,6 +51,7 @@ use self::{
     jobs::{Jobs, Purpose},
     pull::Puller,
     requests::Requests,
+    tracker::Tracker,
 };
 
 /// A gossip node that performs no I/O.
@@ -84,6 +86,8 @@ pub struct Node {
     identity_pull: IdentityPull,
     /// By [`ChannelIx`], as the channels.
     block_pulls: Vec<BlockPull>,
+    /// By [`ChannelIx`], too.
+    trackers: Vec<Tracker>,
     requests: Requests,
     /// The messages of other applications that ours takes.
     accepted: BTreeSet<MessageKind>,
@@ -152,6 +156,7 @@ enum TimerKey {
     Pull(Puller, crate::pull::Timer),
     Lag(ChannelIx),
     Requests,
+    Tracker(ChannelIx),
     Emit,
 }
 
@@ -189,6 +194,8 @@ pub enum TimerKind {
     Pull,
     /// Acknowledgements of a message.
     Request,
+    /// A look at who came to a channel and who went.
+    Tracker,
 }
 
 impl Node {
@@ -226,6 +233,7 @@ impl Node {
             foreign: ForeignInfos::new(&config),
             identity_pull: IdentityPull::new(),
             block_pulls: Vec::new(),
+            trackers: Vec::new(),
             requests: Requests::default(),
             accepted: BTreeSet::new(),
             rngs,
@@ -317,6 +325,7 @@ impl Node {
                 TimerKey::Pull(puller, timer) => self.on_pull_timer(puller, timer),
                 TimerKey::Lag(ix) => self.on_lag_timer(ix),
                 TimerKey::Requests => self.on_request_timer(),
+                TimerKey::Tracker(ix) => self.track_members(ix),
                 TimerKey::Emit => {}
             }
             self.drain();
@@ -482,6 +491,7 @@ impl TimerKey {
             },
             Self::Pull(..) | Self::Lag(_) => TimerKind::Pull,
             Self::Requests => TimerKind::Request,
+            Self::Tracker(_) => TimerKind::Tracker,
             Self::Emit => TimerKind::Emit,
         }
     }

@@ -17,6 +17,7 @@ mod noise;
 mod pull;
 mod routing;
 mod stores;
+mod views;
 
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, GossipMessage, gossip_message::Content};

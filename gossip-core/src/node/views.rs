@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use gossip_proto::gossip::Envelope;
 
 use crate::{
     Chaincode, ChannelId, ConnId, Endpoint, Identity, OrgId, PkiId, Signed, Stamp, discovery::Peer,
@@ -39,6 +40,33 @@ pub struct ChannelPeer {
     pub chaincodes: Vec<Chaincode>,
 }
 
+/// What a peer said about itself on a channel, as it signed it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChannelStatement {
+    /// Its version.
+    pub stamp: Stamp,
+    /// The number of blocks that it has.
+    pub ledger_height: u64,
+    /// The chaincodes that it has.
+    pub chaincodes: Vec<Chaincode>,
+    /// Whether it left the channel.
+    pub left: bool,
+    /// The serialized message and its signature.
+    pub signed: Signed,
+}
+
+/// What a policy can be evaluated over for a member of a channel: its identity, and a signature of
+/// its own (60-channel.md §16.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PeerProof {
+    /// Who.
+    pub pki_id: PkiId,
+    /// Its identity.
+    pub identity: Identity,
+    /// What it last said about itself on the channel.
+    pub signed: Signed,
+}
+
 impl Node {
     /// Lists the peers that are alive, by PKI-ID. Empty once stopped (D-47).
     #[must_use]
@@ -61,6 +89,64 @@ impl Node {
             chaincodes: info.chaincodes.clone(),
         };
         Some(self.living_members(ix).map(peer).collect())
+    }
+
+    /// Counts the living members of a channel; `None` if it was not joined (CH-68).
+    #[must_use]
+    pub fn channel_size(&self, channel: &ChannelId) -> Option<usize> {
+        Some(self.living_members(self.channel_ix(channel)?).count())
+    }
+
+    /// Lists what a policy needs to know of the living members of a channel, by PKI-ID; `None` if
+    /// it was not joined. Fabric's `PeerFilter` asks its criterion over these.
+    #[must_use]
+    pub fn channel_proofs(&self, channel: &ChannelId) -> Option<Vec<PeerProof>> {
+        let proof = |(pki_id, _, info): (&PkiId, &Peer, &StateInfo)| {
+            let identity = self.identities.get(pki_id)?.clone();
+            Some(PeerProof { pki_id: *pki_id, identity, signed: signed(info) })
+        };
+        Some(self.living_members(self.channel_ix(channel)?).filter_map(proof).collect())
+    }
+
+    /// Returns what we say about ourselves. Nothing is signed and no version used up for it.
+    #[must_use]
+    pub fn self_membership(&self) -> Member {
+        let (metadata, stamp) = self.discovery.own_statement();
+        Member {
+            pki_id: self.config.pki_id,
+            org: Some(self.config.org.clone()),
+            internal_endpoint: Some(self.config.endpoint.clone()),
+            external_endpoint: self.config.external_endpoint.clone(),
+            metadata: metadata.clone(),
+            stamp,
+        }
+    }
+
+    /// Returns what we last said about ourselves on a channel; `None` if we have not yet, or it was
+    /// not joined.
+    #[must_use]
+    pub fn self_channel(&self, channel: &ChannelId) -> Option<ChannelStatement> {
+        let channel = &self.channels[self.channel_ix(channel)?.0 as usize];
+        let info = channel.info(&self.config.pki_id)?;
+        Some(ChannelStatement {
+            stamp: info.stamp,
+            ledger_height: info.height,
+            chaincodes: info.chaincodes.clone(),
+            left: info.left,
+            signed: signed(info),
+        })
+    }
+
+    /// Says whether a peer is known to be of our organisation; we are.
+    #[must_use]
+    pub fn is_in_my_org(&self, pki_id: &PkiId) -> bool {
+        self.is_own_org(pki_id)
+    }
+
+    /// Returns a peer's identity and the organisation that vouches for it, if it is known.
+    #[must_use]
+    pub fn identity(&self, pki_id: &PkiId) -> Option<(&Identity, &OrgId)> {
+        self.identities.get(pki_id).zip(self.identities.org(pki_id))
     }
 
     /// Returns the number of blocks that we have, as others are told.
@@ -109,4 +195,9 @@ impl Node {
             stamp: peer.message.stamp,
         }
     }
+}
+
+fn signed(info: &StateInfo) -> Signed {
+    let Envelope { payload, signature, secret_envelope: _ } = &info.envelope;
+    Signed { payload: payload.clone(), signature: signature.clone() }
 }

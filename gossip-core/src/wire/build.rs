@@ -67,8 +67,8 @@ pub(crate) fn snapshot(channel: &ChannelId, elements: Vec<Envelope>) -> Bytes {
     unsigned(message(0, Tag::ChanOrOrg, Some(channel), content))
 }
 
-/// Makes an acknowledgement; it has no tag (W-30, CH-65). A text says why not, an empty one that all
-/// is well.
+/// Makes an acknowledgement; it has no tag (W-30, CH-65). A text says why not, an empty one that
+/// all is well.
 pub(crate) fn ack(nonce: u64, error: &str) -> Bytes {
     let content = Content::Ack(Acknowledgement { error: error.into() });
     unsigned(message(nonce, Tag::Undefined, None, content))

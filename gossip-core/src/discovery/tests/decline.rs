@@ -119,7 +119,7 @@ fn at_most_32_probes_are_under_way() {
     assert_eq!(pinged(&mut world).len(), 27);
 }
 
-/// D-43, P-58: which is told of once.
+/// D-43; P-58, W-38: told of once, by the first look after its time.
 #[test]
 fn a_peer_is_forgotten_after_500_seconds_of_silence() {
     let mut world = World::new();
