@@ -377,7 +377,7 @@ fn private_data_that_says_nothing_is_dropped_without_an_answer() {
     assert!(net.is_open(one.conn));
 }
 
-/// W-30, CH-65, C-25.
+/// W-30, CH-65.
 #[test]
 fn a_message_is_acknowledged_on_the_connection_that_it_came_on() {
     let (mut net, [one]) = node_and_hands([("a", "one")]);
