@@ -48,7 +48,7 @@ fn an_entry_is_never_overwritten() {
     assert_eq!(known.insert(&identity(9), own, at(0), NOW), Ok(false), "not even ours");
 }
 
-/// C-15, C-36: the expiry is looked at only if the identity is new.
+/// C-15, C-35, C-36: the expiry is looked at only if the identity is new.
 #[test]
 fn an_expired_identity_is_refused_unless_it_is_known() {
     let mut known = identities(|_| {});

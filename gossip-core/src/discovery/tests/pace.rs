@@ -72,7 +72,9 @@ fn with_fewer_members_than_that_all_are_asked() {
     let mut world = World::new();
     world.learn([1, 2]);
     world.act(|discovery, cx| discovery.on_timer(Timer::Sync, cx));
-    let asked: BTreeSet<_> = world.sent().iter().map(|sent| sent.to).collect();
+    let sent = world.sent();
+    assert!(sent.len() == 2 && sent.iter().all(|sent| sent.message.nonce == 0));
+    let asked: BTreeSet<_> = sent.iter().map(|sent| sent.to).collect();
     assert_eq!(asked, [pki(1), pki(2)].into());
 }
 

@@ -281,7 +281,7 @@ fn a_state_info_of_a_channel_that_we_are_not_in_is_passed_on_inside_our_organisa
     assert_eq!(names(&told), ["a2"], "a foreign author, brought by one of ours");
 }
 
-/// N-25, CH-63: at most K, and not always the same.
+/// N-25: at most K, and not always the same.
 #[test]
 fn news_goes_to_three_peers_chosen_anew_each_time() {
     let mut net = Net::new();
@@ -310,6 +310,32 @@ fn news_goes_to_three_peers_chosen_anew_each_time() {
     chosen.sort();
     chosen.dedup();
     assert!(chosen.len() > 10, "{chosen:?}");
+}
+
+/// CH-63: of peers that are like Fabric's.
+#[test]
+fn a_state_info_and_a_block_go_to_three_peers() {
+    let mut net = Net::new();
+    net.add("a", "node", |_| {});
+    net.join(0, "ch", &["a"], 1);
+    let hands: Vec<_> = (0..10).map(|number| net.hand("a", &format!("h{number}"), 0)).collect();
+    for hand in &hands {
+        net.send(hand.conn, frame(&hand.alive(1)));
+        net.send(hand.conn, frame(&hand.state_info("ch", 1, 1)));
+    }
+    net.run_for(SECOND);
+    for number in 1..20 {
+        net.inboxes.clear();
+        net.send(hands[0].conn, frame(&hands[0].state_info("ch", 1 + number, 1)));
+        net.gossip_block(0, "ch", number);
+        net.run_for(Duration::from_millis(30));
+        let (mut infos, mut blocks) = (0, 0);
+        for content in hands.iter().flat_map(|hand| net.contents(hand)) {
+            infos += usize::from(is_info(&content));
+            blocks += usize::from(matches!(content, Content::DataMsg(_)));
+        }
+        assert_eq!((infos, blocks), (3, 3));
+    }
 }
 
 /// D-10, O-12: our own messages come back all the time.

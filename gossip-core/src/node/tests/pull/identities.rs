@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeSet, format, vec};
 use core::time::Duration;
 
-use gossip_proto::gossip::PeerIdentity;
+use gossip_proto::gossip::{MembershipRequest, PeerIdentity};
 use prost::Message as _;
 
 use crate::{
@@ -291,6 +291,21 @@ fn the_tag_and_the_metadata_of_an_identity_do_not_matter() {
     net.give(&hand, What::Identities, nonce, items.collect());
     assert_eq!(net.peers[0].node.stats().identities_pulled, 3);
     assert_eq!(net.peers[0].node.identities().len(), 5);
+}
+
+/// W-40: the metadata of a hello, and the known of a request for members.
+#[test]
+fn what_fabric_leaves_empty_is_ignored_where_it_is_not() {
+    let (mut net, hand) = node_and_hand();
+    let hello = GossipHello { nonce: 7, metadata: id("m"), msg_type: What::Identities.msg_type() };
+    net.say(&hand, What::Identities, Content::Hello(hello));
+    let is_digest = |content: &Content| matches!(content, Content::DataDig(_));
+    assert!(net.contents(&hand).iter().any(is_digest));
+    let (self_information, known) = (Some(hand.alive(1)), vec![id("known"), id("")]);
+    let request = MembershipRequest { self_information, known };
+    net.say(&hand, What::Identities, Content::MemReq(request));
+    let is_response = |content: &Content| matches!(content, Content::MemRes(_));
+    assert!(net.contents(&hand).iter().any(is_response));
 }
 
 /// W-34: whichever comes first stays.
