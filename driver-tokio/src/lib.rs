@@ -45,6 +45,6 @@ pub mod transport;
 
 pub use crate::{
     peer::{Peer, StartError},
-    runtime::{Backends, CryptoPool, Handle, Item, PeerStats, Subscription},
+    runtime::{Backends, CryptoPool, Handle, Item, PeerStats, SendError, Subscription},
     transport::{Stopped, TransportStats},
 };

@@ -6,9 +6,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gossip_core::{
-    ChannelId, Command, CommandError, Crypto, Identity, IdentityFacts, JobError, Notice, Signed,
+    Acks, ChannelId, Command, CommandError, Criteria, Crypto, Identity, IdentityFacts, JobError,
+    Message, MessageKind, Notice, PeerProof, Signed,
 };
-use gossip_tokio::{CryptoPool, Handle, Item, Peer, Stopped, Subscription, tls::TlsConfig};
+use gossip_tokio::{
+    CryptoPool, Handle, Item, Peer, SendError, Stopped, Subscription, tls::TlsConfig,
+};
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::support::{
@@ -153,6 +156,136 @@ async fn a_full_pool_fails_jobs_and_nothing_else() {
         }
     });
     assert_eq!(reason.await.unwrap(), "the crypto pool is full");
+}
+
+/// N-46, N-47, N-48, C-29, C-30, C-31, W-30.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn private_data_is_sent_taken_and_acknowledged() {
+    let (net, channel) = in_one_channel(&["a", "b", "c"]).await;
+    let [a, b, c] = &net.peers[..] else { panic!("three were started") };
+    let kinds = vec![MessageKind::PrivateData];
+    let mut taken = b.handle.accept_messages(kinds, 8).await.unwrap();
+    let keeper = async {
+        for error in [None, Some("disk full".to_owned())] {
+            let Some(Item::Notice(Notice::Message { conn, from, nonce, message })) =
+                taken.recv().await
+            else {
+                panic!("nothing else was asked for")
+            };
+            assert_eq!((from, &message), (toy::pki_id("a"), &private_data(&channel)));
+            b.handle.acknowledge(conn, nonce, error).await.unwrap();
+        }
+    };
+    let sender = async {
+        let acks = send(a, &channel, criteria(&channel, 2, 1)).await.unwrap();
+        assert_eq!(acks.accepted, [toy::pki_id("b")]);
+        let error = send(a, &channel, criteria(&channel, 2, 1)).await.unwrap_err();
+        let SendError::TooFewAcks(few) = &error else { panic!("{error}") };
+        assert_eq!((few.wanted, few.acks.refused.len()), (1, 2), "c does not keep private data");
+        assert!(error.to_string().contains("disk full"), "{error}");
+    };
+    timeout(Duration::from_secs(20), async { tokio::join!(keeper, sender) })
+        .await
+        .expect("in time");
+
+    let is_c = |proof: &PeerProof| proof.identity == Identity::new("c");
+    let to = a.handle.peer_filter(channel.clone(), is_c).await.unwrap();
+    assert_eq!(to, Some(vec![toy::pki_id("c")]));
+    let only_c = Criteria { to, ..criteria(&channel, 2, 2) };
+    let few = CommandError::TooFewPeers { wanted: 2, known: 1 };
+    assert_eq!(send(a, &channel, only_c).await, Err(SendError::Refused(few)));
+    c.handle.stop().await;
+    let stopped = SendError::Refused(CommandError::Stopped);
+    assert_eq!(send(c, &channel, criteria(&channel, 0, 0)).await, Err(stopped));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_leaves_no_sender_waiting() {
+    let (net, channel) = in_one_channel(&["a", "b"]).await;
+    let [a, b] = &net.peers[..] else { panic!("two were started") };
+    let mut taken = b.handle.accept_messages(vec![MessageKind::PrivateData], 8).await.unwrap();
+    let stopper = async {
+        // It has arrived, and is not acknowledged.
+        taken.recv().await.expect("private data");
+        a.handle.stop().await;
+    };
+    let sender = send(a, &channel, criteria(&channel, 1, 1));
+    let both = async { tokio::join!(stopper, sender) };
+    let ((), result) = timeout(Duration::from_secs(20), both).await.expect("in time");
+    let Err(SendError::TooFewAcks(few)) = result else { panic!("{result:?}") };
+    assert_eq!(few.acks.unanswered, [toy::pki_id("b")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_hears_of_what_it_asked_for_alone() {
+    let (net, channel) = in_one_channel(&["a", "b"]).await;
+    let [a, b] = &net.peers[..] else { panic!("two were started") };
+    let is_leadership = |notice: &Notice| matches!(notice, Notice::Leadership { .. });
+    let mut leaders = b.handle.accept(1, is_leadership).await.unwrap();
+    let mut broken = b.handle.accept(8, |_| panic!("a predicate with a bug")).await.unwrap();
+    let mut all = b.handle.subscribe(1024).await.unwrap();
+    a.handle.set_ledger_height(channel.clone(), 7).await.unwrap();
+    loop {
+        let next = timeout(Duration::from_secs(20), all.recv()).await.expect("in time");
+        if let Some(Item::Notice(Notice::ChannelPeer { height: 7, .. })) = next {
+            break;
+        }
+    }
+    a.handle.send_leadership(channel, true).await.unwrap();
+    let heard = timeout(Duration::from_secs(20), leaders.recv()).await.expect("in time");
+    assert!(matches!(
+        heard,
+        Some(Item::Notice(Notice::Leadership { pki_id, is_declaration: true, .. }))
+            if pki_id == toy::pki_id("a")
+    ));
+    assert!(broken.recv().await.is_none(), "it ends, and the node lives on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_knows_itself_and_others() {
+    let (net, channel) = in_one_channel(&["a", "b"]).await;
+    let a = &net.peers[0].handle;
+    let own = a.self_membership().await.unwrap();
+    assert_eq!((own.pki_id, own.external_endpoint.is_some()), (toy::pki_id("a"), true));
+    let said = a.self_channel(channel.clone()).await.unwrap().expect("it was published");
+    assert_eq!((said.ledger_height, said.left), (1, false));
+    let identity = a.identity(toy::pki_id("b")).await.unwrap();
+    assert_eq!(identity.map(|(identity, _)| identity), Some(Identity::new("b")));
+    assert_eq!(a.is_in_my_org(toy::pki_id("b")).await, Ok(true));
+    assert_eq!(a.is_in_my_org(toy::pki_id("nobody")).await, Ok(false));
+    assert_eq!(a.channel_size(channel).await, Ok(Some(1)));
+}
+
+/// Starts peers that know each other in a channel.
+async fn in_one_channel(names: &[&'static str]) -> (Net, ChannelId) {
+    let mut net = Net::new(Some(loopback(&Authority::new("ca"))));
+    for name in names {
+        net.start(name).await;
+    }
+    let channel = ChannelId::from("mychannel");
+    for peer in &net.peers {
+        let config = toy::channel_config();
+        peer.handle.join_channel(channel.clone(), config, Some(1)).await.unwrap();
+    }
+    for peer in &net.peers {
+        peer.until_channel_peers(&channel, names.len() - 1).await;
+    }
+    (net, channel)
+}
+
+/// `gossip.PrivateDataMessage` with `private_rwset` = "x".
+fn private_data(channel: &ChannelId) -> Message {
+    let body = Bytes::from_static(&[0x0a, 3, 0x22, 1, b'x']);
+    Message { channel: channel.clone(), kind: MessageKind::PrivateData, body }
+}
+
+fn criteria(channel: &ChannelId, max_peers: usize, min_ack: usize) -> Criteria {
+    let channel = Some(channel.clone());
+    Criteria { channel, to: None, max_peers, min_ack, timeout: Duration::from_secs(10) }
+}
+
+async fn send(peer: &Running, channel: &ChannelId, criteria: Criteria) -> Result<Acks, SendError> {
+    peer.handle.send_by_criteria(private_data(channel), criteria).await
 }
 
 /// Peers that start one after the other.

@@ -1,15 +1,22 @@
 //! What an application holds of a running node.
 
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use gossip_core::{
-    Chaincode, ChannelConfig, ChannelId, ChannelPeer, Command, CommandError, Endpoint, Identity,
-    Member, Node, OrgId, PkiId, Stats,
+    Acks, Chaincode, ChannelConfig, ChannelId, ChannelPeer, ChannelStatement, Command,
+    CommandError, ConnId, Criteria, Endpoint, Identity, Member, Message, MessageKind, Node, Notice,
+    OrgId, PeerProof, PkiId, RequestId, Stats, TooFewAcks,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::Subscription;
+use super::{Item, Subscription, subscription::Filter};
 use crate::transport::{Counters, Stopped, TransportStats};
 
 /// A running node, for the application. Clones are cheap and equal.
@@ -20,11 +27,13 @@ use crate::transport::{Counters, Stopped, TransportStats};
 pub struct Handle {
     requests: mpsc::Sender<Request>,
     counters: Arc<Counters>,
+    /// The last request that a handle of this node has named.
+    minted: Arc<AtomicU64>,
 }
 
 impl Handle {
-    pub(super) const fn new(requests: mpsc::Sender<Request>, counters: Arc<Counters>) -> Self {
-        Self { requests, counters }
+    pub(super) fn new(requests: mpsc::Sender<Request>, counters: Arc<Counters>) -> Self {
+        Self { requests, counters, minted: Arc::new(AtomicU64::new(FIRST_REQUEST)) }
     }
 
     /// Joins a channel, or reconfigures one that was joined.
@@ -91,6 +100,125 @@ impl Handle {
         chaincodes: Vec<Chaincode>,
     ) -> Result<(), CommandError> {
         self.command(Command::SetChaincodes { channel, chaincodes }).await
+    }
+
+    /// Tells all members of a channel that are of this peer's organisation that it leads, or would.
+    /// Who leads is the application's decision; others' words come as [`Notice::Leadership`].
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NotJoined`] or [`CommandError::Stopped`].
+    pub async fn send_leadership(
+        &self,
+        channel: ChannelId,
+        is_declaration: bool,
+    ) -> Result<(), CommandError> {
+        self.command(Command::SendLeadership { channel, is_declaration }).await
+    }
+
+    /// Sends a message to some peers and waits until enough of them have acknowledged it, at most
+    /// for the criteria's timeout.
+    ///
+    /// With `min_ack` zero it waits for nobody. A future that is dropped does not call the message
+    /// back.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Refused`] if nothing was sent: the channel was not joined
+    /// ([`CommandError::NotJoined`]), fewer peers are eligible than must acknowledge
+    /// ([`CommandError::TooFewPeers`]), the timeout is zero ([`CommandError::NoTimeout`]), the body
+    /// is not of its kind or too large ([`CommandError::NotOfItsKind`],
+    /// [`CommandError::MessageTooLarge`]), too many requests wait
+    /// ([`CommandError::TooManyRequests`]); or if the node has [stopped](CommandError::Stopped).
+    /// [`SendError::TooFewAcks`] if fewer than `min_ack` acknowledged it.
+    pub async fn send_by_criteria(
+        &self,
+        message: Message,
+        criteria: Criteria,
+    ) -> Result<Acks, SendError> {
+        let request = RequestId::new(self.minted.fetch_add(1, Ordering::Relaxed));
+        let is_answer = move |notice: &Notice| match notice {
+            Notice::SendFinished { request: finished, .. } => *finished == request,
+            _ => false,
+        };
+        // Of one notice none can be lost.
+        let mut answers = self.accept(1, is_answer).await.map_err(|_| CommandError::Stopped)?;
+        self.command(Command::SendByCriteria { request, message, criteria }).await?;
+        while let Some(item) = answers.recv().await {
+            if let Item::Notice(Notice::SendFinished { result, .. }) = item {
+                return result.map_err(SendError::TooFewAcks);
+            }
+        }
+        Err(CommandError::Stopped.into())
+    }
+
+    /// Sends a message to these peers and waits for nobody. Who cannot be reached is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NotOfItsKind`], [`CommandError::MessageTooLarge`] or
+    /// [`CommandError::Stopped`].
+    pub async fn send(
+        &self,
+        message: Message,
+        nonce: u64,
+        to: Vec<PkiId>,
+    ) -> Result<(), CommandError> {
+        self.command(Command::Send { message, nonce, to }).await
+    }
+
+    /// Takes messages of these kinds from other applications, instead of those that were taken
+    /// before, and has them queued as [`Notice::Message`], at most `capacity` of them.
+    ///
+    /// Private data must then be [acknowledged](Self::acknowledge); where it is not taken it is
+    /// declined. No kinds take nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Stopped`].
+    pub async fn accept_messages(
+        &self,
+        kinds: Vec<MessageKind>,
+        capacity: usize,
+    ) -> Result<Subscription, CommandError> {
+        let taken = kinds.clone();
+        let is_taken = move |notice: &Notice| match notice {
+            Notice::Message { message, .. } => taken.contains(&message.kind),
+            _ => false,
+        };
+        let accepted = self.accept(capacity, is_taken).await.map_err(|_| CommandError::Stopped)?;
+        self.command(Command::Accept { kinds }).await?;
+        Ok(accepted)
+    }
+
+    /// Says whether a message was taken: `error` says why not.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NotConnected`] if the connection that it came on has ended,
+    /// [`CommandError::MessageTooLarge`] or [`CommandError::Stopped`].
+    pub async fn acknowledge(
+        &self,
+        conn: ConnId,
+        nonce: u64,
+        error: Option<String>,
+    ) -> Result<(), CommandError> {
+        self.command(Command::Acknowledge { conn, nonce, error }).await
+    }
+
+    /// Answers a message on the connection that it came on.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NotConnected`] if that has ended, [`CommandError::NotOfItsKind`],
+    /// [`CommandError::MessageTooLarge`] or [`CommandError::Stopped`].
+    pub async fn respond(
+        &self,
+        conn: ConnId,
+        nonce: u64,
+        message: Message,
+    ) -> Result<(), CommandError> {
+        self.command(Command::Respond { conn, nonce, message }).await
     }
 
     /// Replaces the metadata in this peer's proofs of life, from the next one on.
@@ -163,6 +291,77 @@ impl Handle {
         self.ask(move |node| node.ledger_height(&channel)).await
     }
 
+    /// Counts the living members of a channel; `None` if it was not joined.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn channel_size(&self, channel: ChannelId) -> Result<Option<usize>, Stopped> {
+        self.ask(move |node| node.channel_size(&channel)).await
+    }
+
+    /// Lists the living members of a channel that satisfy a criterion over their identity and a
+    /// signature of theirs, by PKI-ID; `None` if the channel was not joined.
+    ///
+    /// The criterion runs here, not in the node's task. What it lets through is for
+    /// [`Criteria::to`].
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn peer_filter(
+        &self,
+        channel: ChannelId,
+        criterion: impl Fn(&PeerProof) -> bool,
+    ) -> Result<Option<Vec<PkiId>>, Stopped> {
+        let proofs = self.ask(move |node| node.channel_proofs(&channel)).await?;
+        let satisfies = |proof: PeerProof| criterion(&proof).then_some(proof.pki_id);
+        Ok(proofs.map(|proofs| proofs.into_iter().filter_map(satisfies).collect()))
+    }
+
+    /// Returns what this peer says about itself, without signing anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn self_membership(&self) -> Result<Member, Stopped> {
+        self.ask(Node::self_membership).await
+    }
+
+    /// Returns what this peer last said about itself on a channel; `None` if it has not yet, or
+    /// the channel was not joined.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn self_channel(
+        &self,
+        channel: ChannelId,
+    ) -> Result<Option<ChannelStatement>, Stopped> {
+        self.ask(move |node| node.self_channel(&channel)).await
+    }
+
+    /// Says whether a peer is known to be of this peer's organisation.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn is_in_my_org(&self, pki_id: PkiId) -> Result<bool, Stopped> {
+        self.ask(move |node| node.is_in_my_org(&pki_id)).await
+    }
+
+    /// Returns a peer's identity and the organisation that vouches for it, if it is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn identity(&self, pki_id: PkiId) -> Result<Option<(Identity, OrgId)>, Stopped> {
+        self.ask(move |node| {
+            node.identity(&pki_id).map(|(identity, org)| (identity.clone(), org.clone()))
+        })
+        .await
+    }
+
     /// Lists the known identities, the own among them, by PKI-ID.
     ///
     /// # Errors
@@ -189,8 +388,34 @@ impl Handle {
     ///
     /// [`Stopped`].
     pub async fn subscribe(&self, capacity: usize) -> Result<Subscription, Stopped> {
+        self.subscribe_to(capacity, None).await
+    }
+
+    /// Has the notices queued that satisfy a predicate, as [`subscribe`](Self::subscribe) has all;
+    /// others take no room.
+    ///
+    /// The predicate runs in the node's task, for every notice: it must be quick. If it panics, the
+    /// subscription ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn accept(
+        &self,
+        capacity: usize,
+        predicate: impl Fn(&Notice) -> bool + Send + 'static,
+    ) -> Result<Subscription, Stopped> {
+        self.subscribe_to(capacity, Some(Box::new(predicate))).await
+    }
+
+    async fn subscribe_to(
+        &self,
+        capacity: usize,
+        filter: Option<Filter>,
+    ) -> Result<Subscription, Stopped> {
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Request::Subscribe { capacity, answer }).await.map_err(|_| Stopped)?;
+        let request = Request::Subscribe { capacity, filter, answer };
+        self.requests.send(request).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
     }
 
@@ -232,10 +457,40 @@ pub struct PeerStats {
     pub transport: TransportStats,
 }
 
+/// A message was not sent, or not acknowledged by enough.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Nothing was sent, or the node has stopped.
+    Refused(CommandError),
+    /// It was sent, but too few acknowledged it.
+    TooFewAcks(TooFewAcks),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::TooFewAcks(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+impl From<CommandError> for SendError {
+    fn from(error: CommandError) -> Self {
+        Self::Refused(error)
+    }
+}
+
 /// What a handle asks of the task that owns the node.
 pub(super) enum Request {
     Command { command: Command, answer: oneshot::Sender<Result<(), CommandError>> },
     Query(Box<dyn FnOnce(&Node) + Send>),
-    Subscribe { capacity: usize, answer: oneshot::Sender<Subscription> },
+    Subscribe { capacity: usize, filter: Option<Filter>, answer: oneshot::Sender<Subscription> },
     Stop { answer: oneshot::Sender<()> },
 }
+
+/// The first request that handles name: an application that names its own begins far below.
+const FIRST_REQUEST: u64 = 1 << 63;

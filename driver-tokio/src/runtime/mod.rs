@@ -33,7 +33,7 @@ use crate::transport::{
 
 pub(crate) use self::clock::wall;
 pub use self::{
-    handle::{Handle, PeerStats},
+    handle::{Handle, PeerStats, SendError},
     pool::{Backends, CryptoPool},
     subscription::{Item, Subscription},
 };
@@ -278,8 +278,8 @@ impl Owner {
                 let _ = answer.send(self.node.command(now, command));
             }
             Some(Request::Query(question)) => question(&self.node),
-            Some(Request::Subscribe { capacity, answer }) => {
-                let _ = answer.send(self.publisher.subscribe(capacity));
+            Some(Request::Subscribe { capacity, filter, answer }) => {
+                let _ = answer.send(self.publisher.subscribe(capacity, filter));
             }
             Some(Request::Stop { answer }) => self.begin_stop(Some(answer)),
             None => self.begin_stop(None),

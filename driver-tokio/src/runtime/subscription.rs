@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -54,39 +56,63 @@ impl Drop for Subscription {
     }
 }
 
+/// Says which notices a subscriber wants.
+pub(super) type Filter = Box<dyn Fn(&Notice) -> bool + Send>;
+
 /// The node's end of all subscriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Publisher {
-    subscribers: Vec<Arc<Shared>>,
+    subscribers: Vec<Subscriber>,
+}
+
+struct Subscriber {
+    shared: Arc<Shared>,
+    /// `None` if it wants all.
+    filter: Option<Filter>,
 }
 
 impl Publisher {
-    pub(crate) fn subscribe(&mut self, capacity: usize) -> Subscription {
+    pub(crate) fn subscribe(&mut self, capacity: usize, filter: Option<Filter>) -> Subscription {
         let shared = Arc::new(Shared {
             capacity: capacity.max(1),
             queue: Mutex::new(Queue::default()),
             changed: Notify::new(),
         });
-        self.subscribers.push(Arc::clone(&shared));
+        self.subscribers.push(Subscriber { shared: Arc::clone(&shared), filter });
         Subscription { shared }
     }
 
     pub(crate) fn publish(&mut self, notice: Notice) {
-        if let [only] = self.subscribers.as_slice() {
-            if !only.push(notice) {
-                self.subscribers.clear();
+        self.subscribers.retain(|subscriber| subscriber.offer(&notice));
+    }
+}
+
+impl Subscriber {
+    /// Queues a notice if it is wanted; `false` if nobody listens any more.
+    fn offer(&self, notice: &Notice) -> bool {
+        let wants = |filter: &Filter| catch_unwind(AssertUnwindSafe(|| filter(notice)));
+        match self.filter.as_ref().map_or(Ok(true), wants) {
+            Ok(true) => self.shared.push(notice.clone()),
+            // The other end holds the second reference.
+            Ok(false) => Arc::strong_count(&self.shared) > 1,
+            Err(_) => {
+                self.shared.close();
+                false
             }
-            return;
         }
-        self.subscribers.retain(|subscriber| subscriber.push(notice.clone()));
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber").field("shared", &self.shared).finish_non_exhaustive()
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
         for subscriber in &self.subscribers {
-            subscriber.lock().closed = true;
-            subscriber.changed.notify_one();
+            subscriber.shared.close();
         }
     }
 }
@@ -120,6 +146,12 @@ impl Shared {
         drop(queue);
         self.changed.notify_one();
         true
+    }
+
+    /// Lets the subscriber know that nothing more comes.
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
