@@ -248,7 +248,8 @@ impl Handle {
         self.command(Command::SuspectPeers).await
     }
 
-    /// Gives the node any command.
+    /// Gives the node any command. Names of requests must be below 2⁶³: the rest are given out by
+    /// [`send_by_criteria`](Self::send_by_criteria).
     ///
     /// # Errors
     ///
@@ -381,8 +382,9 @@ impl Handle {
         Ok(PeerStats { node, transport: self.counters.read() })
     }
 
-    /// Has notices queued from now on, at most `capacity` of them (at least one). A slow
-    /// subscriber loses the oldest, is told how many, and delays nobody.
+    /// Has notices queued from now on, at most `capacity` of them (at least one), and 64 MiB of
+    /// blocks and messages in them, unless one is larger. A slow subscriber loses the oldest, is
+    /// told how many, and delays nobody.
     ///
     /// # Errors
     ///
@@ -492,5 +494,5 @@ pub(super) enum Request {
     Stop { answer: oneshot::Sender<()> },
 }
 
-/// The first request that handles name: an application that names its own begins far below.
+/// The first request that handles name: those that an application names are below.
 const FIRST_REQUEST: u64 = 1 << 63;

@@ -44,7 +44,7 @@ impl Subscription {
     pub fn try_recv(&mut self) -> Option<Item> {
         let mut queue = self.shared.lock();
         match std::mem::take(&mut queue.lost) {
-            0 => queue.notices.pop_front().map(Item::Notice),
+            0 => queue.pop().map(Item::Notice),
             lost => Some(Item::Lost(lost)),
         }
     }
@@ -127,8 +127,18 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     notices: VecDeque<Notice>,
+    /// Bytes of blocks and messages in them.
+    bytes: usize,
     lost: u64,
     closed: bool,
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Notice> {
+        let notice = self.notices.pop_front()?;
+        self.bytes -= bytes_in(&notice);
+        Some(notice)
+    }
 }
 
 impl Shared {
@@ -138,10 +148,14 @@ impl Shared {
         if queue.closed {
             return false;
         }
-        if queue.notices.len() == self.capacity {
-            queue.notices.pop_front();
+        let bytes = bytes_in(&notice);
+        while queue.notices.len() >= self.capacity || queue.bytes + bytes > BYTES_MAX {
+            if queue.pop().is_none() {
+                break;
+            }
             queue.lost += 1;
         }
+        queue.bytes += bytes;
         queue.notices.push_back(notice);
         drop(queue);
         self.changed.notify_one();
@@ -156,5 +170,73 @@ impl Shared {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts what a peer can make large in a notice.
+fn bytes_in(notice: &Notice) -> usize {
+    match notice {
+        Notice::BlockReceived { block, .. } => block.len(),
+        Notice::Message { message, .. } => message.body.len(),
+        _ => 0,
+    }
+}
+
+/// Bytes of blocks and messages that may wait for one subscriber; a larger one waits alone.
+const BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use gossip_core::{ChannelId, PkiId};
+
+    use super::*;
+
+    fn block(number: u64, bytes: usize) -> Notice {
+        let channel = ChannelId::from("ch");
+        let (block, from) = (Bytes::from(vec![0; bytes]), PkiId::new([0; 32]));
+        Notice::BlockReceived { channel, number, block, from }
+    }
+
+    /// Takes the numbers of the blocks that wait, and how many were lost before.
+    fn drain(subscription: &mut Subscription) -> (u64, Vec<u64>) {
+        let (mut lost, mut numbers) = (0, Vec::new());
+        while let Some(item) = subscription.try_recv() {
+            match item {
+                Item::Lost(count) => lost += count,
+                Item::Notice(Notice::BlockReceived { number, .. }) => numbers.push(number),
+                Item::Notice(other) => panic!("{other:?}"),
+            }
+        }
+        (lost, numbers)
+    }
+
+    #[test]
+    fn of_too_many_or_too_large_notices_the_oldest_make_room() {
+        let mut publisher = Publisher::default();
+        let mut subscription = publisher.subscribe(3, None);
+        (0..5).for_each(|number| publisher.publish(block(number, 1)));
+        assert_eq!(drain(&mut subscription), (2, vec![2, 3, 4]));
+        for (number, bytes) in [(5, BYTES_MAX / 2), (6, BYTES_MAX / 2), (7, 1)] {
+            publisher.publish(block(number, bytes));
+        }
+        assert_eq!(drain(&mut subscription), (1, vec![6, 7]));
+        publisher.publish(block(8, 1));
+        publisher.publish(block(9, BYTES_MAX + 1));
+        assert_eq!(drain(&mut subscription), (1, vec![9]), "one may be larger");
+    }
+
+    #[test]
+    fn what_is_not_wanted_takes_no_room() {
+        let mut publisher = Publisher::default();
+        let is_wanted = |notice: &Notice| bytes_in(notice) == 2;
+        let mut subscription = publisher.subscribe(1, Some(Box::new(is_wanted)));
+        for (number, bytes) in [(0, 1), (1, 2), (2, 3)] {
+            publisher.publish(block(number, bytes));
+        }
+        assert_eq!(drain(&mut subscription), (0, vec![1]));
+        drop(subscription);
+        publisher.publish(block(3, 1));
+        assert!(publisher.subscribers.is_empty(), "nobody listens");
     }
 }

@@ -150,6 +150,8 @@ impl Node {
             return Ok(());
         }
         let body = wire::carried(payload, kind).ok_or(Fault::Malformed)?;
+        // A copy of its own: the frame around it may be far larger.
+        let body = Bytes::copy_from_slice(&body);
         let message = Message { channel: ChannelId::new(channel), kind, body };
         let Origin { conn, from } = origin;
         self.notify(Notice::Message { conn, from, nonce, message });

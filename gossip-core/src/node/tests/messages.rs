@@ -192,7 +192,7 @@ fn without_a_channel_all_who_are_alive_are_eligible() {
     assert!(hands.iter().all(|hand| nonces(&mut net, hand).len() == 1));
 }
 
-/// C-30, C-31, C-32, CH-64, CH-65, W-31.
+/// C-30, C-31, C-32, CH-64, CH-65, W-31; W-9: an empty acknowledgement is one.
 #[test]
 fn acknowledgements_are_counted_by_nonce_and_peer() {
     let (mut net, [one, two, bystander]) =
