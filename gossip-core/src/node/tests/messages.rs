@@ -337,6 +337,22 @@ fn an_application_hears_of_the_kinds_that_it_takes() {
     assert!(declined[0].0 == 9 && !declined[0].1.error.is_empty(), "PD-4");
 }
 
+/// C-33: even where some wait for jobs, which these do not.
+#[test]
+fn messages_of_one_connection_are_told_in_order() {
+    let (mut net, [one]) = node_and_hands([("a", "one")]);
+    accept(&mut net, 0, MessageKind::ALL);
+    for nonce in 1..100 {
+        net.send(one.conn, frame(&one.state_info("ch", nonce, nonce)));
+        let kind = MessageKind::ALL[nonce as usize % 2];
+        let body = if nonce % 2 == 0 { private_data().body } else { Bytes::new() };
+        net.send(one.conn, wire::carry(&Message { kind, body, ..private_data() }, nonce));
+    }
+    net.run_for(SECOND);
+    let nonces: Vec<u64> = told(&net, 0).iter().map(|(_, _, nonce, _)| *nonce).collect();
+    assert_eq!(nonces, (1..100).collect::<Vec<_>>());
+}
+
 /// State transfer has a tag that is checked (CH-1, CH-40), private data has not.
 #[test]
 fn state_transfer_is_handed_on_too() {
