@@ -30,7 +30,7 @@ fn all_anchors_are_contacted_when_one_is_new_and_none_when_the_sequence_alone_is
         [("a", "p1"), ("a", "p2"), ("b", "p3")].map(|(org, name)| outside(org, name));
     let all = |anchors: &[&Endpoint]| anchors.iter().copied().cloned().collect::<BTreeSet<_>>();
     let ours = [p1.clone(), p2.clone()];
-    let both: &[(&str, &[Endpoint])] = &[("a", &ours), ("b", &[p3.clone()])];
+    let both: &[(&str, &[Endpoint])] = &[("a", &ours), ("b", core::slice::from_ref(&p3))];
     assert_eq!(configure(&mut net, 1, &both[..1]), all(&[&p1, &p2]));
     assert_eq!(configure(&mut net, 2, both), all(&[&p1, &p2, &p3]), "another organisation");
     assert_eq!(net.peers[0].members().len(), 3, "all have answered");

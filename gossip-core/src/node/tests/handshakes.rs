@@ -7,7 +7,10 @@ use bytes::Bytes;
 use gossip_proto::gossip::Envelope;
 use prost::Message as _;
 
-use crate::{CloseReason, Event, Fault, Notice, TlsBinding, UnixTime, wire};
+use crate::{
+    ChannelId, CloseReason, Command, Event, Fault, Message, MessageKind, Notice, TlsBinding,
+    UnixTime, wire,
+};
 
 use super::{
     hand::{Hand, frame},
@@ -318,4 +321,39 @@ fn an_identity_that_nobody_uses_is_forgotten_after_an_hour() {
     let known = net.peers[0].node.identities();
     assert_eq!(known.len(), 2, "ours, and the other's");
     assert_eq!(net.peers[0].members().len(), 1);
+}
+
+/// C-33: also those that came before the remote was known.
+#[test]
+fn the_messages_of_a_connection_are_handed_on_in_order() {
+    let mut net = Net::new();
+    net.add("a", "node", |_| {});
+    net.join(0, "ch", &["a"], 1);
+    let kind = MessageKind::PrivateRequest;
+    net.command(0, Command::Accept { kinds: vec![kind] });
+    net.peers[0].jobs = |_| Fate::Held;
+    let hands = ["one", "two"].map(|name| net.connect("a", name, 0));
+    let message = Message { channel: ChannelId::from("ch"), kind, body: Bytes::new() };
+    for nonce in 0..50 {
+        for hand in &hands {
+            if nonce == 0 {
+                net.send(hand.conn, hand.introduction());
+            } else {
+                net.send(hand.conn, wire::carry(&message, nonce));
+            }
+        }
+        if nonce == 25 {
+            net.run_for(SECOND);
+            net.peers[0].jobs = |_| Fate::Answered;
+            net.answer_held(0);
+        }
+    }
+    net.run_for(SECOND);
+    for hand in &hands {
+        let nonces = net.peers[0].notices.iter().filter_map(|(_, notice)| match notice {
+            Notice::Message { conn, nonce, .. } if *conn == hand.theirs => Some(*nonce),
+            _ => None,
+        });
+        assert!(nonces.eq(1..50), "{:?}", net.peers[0].notices);
+    }
 }

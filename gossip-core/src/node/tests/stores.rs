@@ -143,7 +143,7 @@ fn a_state_info_names_its_channel_by_its_author_and_a_request_by_its_sender() {
         });
         channels.collect::<Vec<_>>()
     };
-    assert_eq!(answers(&mut net, author.state_info_request("two")), [Bytes::new(); 0]);
+    assert!(answers(&mut net, author.state_info_request("two")).is_empty());
     assert_eq!(answers(&mut net, relayer.state_info_request("two")), [name.as_bytes().clone()]);
 }
 

@@ -381,7 +381,7 @@ fn who_is_of_no_known_organisation_may_learn_of_nobody() {
     assert_eq!(node.visible_identities(&hand.pki_id).len(), 1);
     assert!(node.served_identity(&hand.pki_id, &own).is_some());
     let nobody = pki("a", "nobody knows");
-    assert_eq!(node.visible_identities(&nobody), [Bytes::new(); 0]);
+    assert!(node.visible_identities(&nobody).is_empty());
     assert_eq!(node.served_identity(&nobody, &own), None);
 }
 
