@@ -94,13 +94,18 @@ fn the_last_eleven_blocks_are_served_as_they_came() {
 fn a_block_is_served_for_400_seconds() {
     let (mut net, hand) = node_and_hand(1);
     gossip(&mut net, [1]);
-    net.run_for(390 * SECOND);
+    net.run_for(399 * SECOND);
     let hand = match net.is_open(hand.conn) {
         true => hand,
         false => join(&mut net, "a", "hand", 1),
     };
+    assert_eq!(net.fetch(&hand, What::Blocks, &ids([1])), Some(vec![item(1)]));
     assert_eq!(net.ask(&hand, What::Blocks), Some(ids([1])));
-    net.run_for(10 * SECOND);
+    net.run_for(SECOND);
+    let (digests, msg_type) = (ids([1]), What::Blocks.msg_type());
+    net.say(&hand, What::Blocks, Content::DataReq(DataRequest { nonce: 7, digests, msg_type }));
+    let is_update = |content: &Content| matches!(content, Content::DataUpdate(_));
+    assert!(!net.contents(&hand).iter().any(is_update), "P-30: gone since the digest");
     assert_eq!(net.ask(&hand, What::Blocks), None);
     assert_eq!(net.fetch(&hand, What::Blocks, &ids([1])), None);
 }
