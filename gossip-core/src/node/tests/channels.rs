@@ -218,6 +218,7 @@ fn a_state_info_lives_as_long_as_its_author_is_known() {
     net.send(hand.conn, frame(&hand.state_info("ch", 1, 9)));
     net.run_for(60 * SECOND);
     assert!(net.peers[0].members().is_empty(), "it is dead");
+    assert!(net.peers[0].channel_peers("ch").is_empty(), "N-52");
     let other = net.hand("a", "other", 0);
     let has_it = |net: &mut Net| {
         net.send(other.conn, other.state_info_request("ch"));
@@ -434,6 +435,8 @@ fn anchors_that_cannot_be_dialled_or_are_us_are_skipped() {
 #[test]
 fn who_leaves_says_so_and_sees_nobody() {
     let (mut net, hand) = node_and_hand();
+    assert!(net.peers[0].members().contains(&hand.pki_id));
+    assert!(net.peers[0].channel_peers("ch").is_empty(), "it has said nothing yet");
     net.send(hand.conn, frame(&hand.state_info("ch", 1, 1)));
     net.run_for(Duration::from_millis(10));
     assert_eq!(net.peers[0].channel_peers("ch").len(), 1);
