@@ -316,10 +316,12 @@ fn a_snapshot_tells_the_asker_what_it_may_know() {
     let public = BTreeSet::from([own, hand.pki_id, foreign.pki_id]);
     assert_eq!(ask(&mut net, &foreign), Some(public));
     assert_eq!(ask(&mut net, &third), None, "not of the channel");
-    net.join(0, "empty", &["a"], 1);
+    let orgs = vec![(OrgId::from("a"), vec![])];
+    let (channel, config) = (ChannelId::from("empty"), ChannelConfig { sequence: 0, orgs });
+    net.command(0, Command::JoinChannel { channel, config, height: None });
     net.send(hand.conn, hand.state_info_request("empty"));
-    net.run_for(Duration::from_millis(1));
-    assert!(snapshot(&mut net, &hand).is_some_and(|elements| elements.len() <= 1));
+    net.run_for(Duration::from_millis(10));
+    assert_eq!(snapshot(&mut net, &hand), Some(vec![]), "CH-35");
 }
 
 /// CH-37, CH-38.
