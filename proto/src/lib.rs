@@ -34,7 +34,12 @@ pub mod common {
     include!("generated/common.rs");
 }
 
-/// Definitions of private data collections.
+/// Values of a channel's configuration that only its ordering service heeds.
+pub mod orderer {
+    include!("generated/orderer.rs");
+}
+
+/// Definitions of private data collections, and anchor peers.
 pub mod protos {
     include!("generated/protos.rs");
 }

@@ -3,11 +3,15 @@
 //! `data/ch1.genesis.block` and `data/ch1.13.block` are the first two configurations of a channel
 //! `ch1` with throw-away organizations, as the ordering service made them.
 
+use gossip_proto::common::policy::PolicyType;
 use gossip_proto::common::{
-    Block, BlockMetadataIndex, ChannelHeader, ConfigEnvelope, ConfigGroup, Envelope, HeaderType,
-    Metadata, Payload, SignatureHeader,
+    Block, BlockDataHashingStructure, BlockMetadataIndex, Capabilities, ChannelHeader,
+    ConfigEnvelope, ConfigGroup, Envelope, HashingAlgorithm, HeaderType, ImplicitMetaPolicy,
+    Metadata, OrdererAddresses, Payload, SignatureHeader, SignaturePolicyEnvelope,
 };
 use gossip_proto::msp::{FabricMspConfig, MspConfig, SerializedIdentity};
+use gossip_proto::orderer::{BatchSize, BatchTimeout, ConsensusType};
+use gossip_proto::protos::AnchorPeers;
 use prost::Message;
 use prost::bytes::Bytes;
 
@@ -64,6 +68,62 @@ fn a_channel_configuration_names_what_each_organization_trusts() {
             check_organization(organization);
         }
     }
+}
+
+/// The schema of policies and values has every field in use: nothing is lost in reading them.
+#[test]
+fn the_policies_and_values_of_a_configuration_are_written_back_to_the_same_bytes() {
+    for block in [GENESIS, UPDATED] {
+        let envelope = ConfigEnvelope::decode(payload(block).data).expect("it decodes");
+        let root = envelope.config.and_then(|config| config.channel_group).expect("a root");
+        let (policies, values) = check_group(&root);
+        assert_eq!((policies, values), (23, 15));
+    }
+}
+
+/// Returns how many policies and values of a known schema the group and those below it have.
+fn check_group(group: &ConfigGroup) -> (usize, usize) {
+    let (mut policies, mut values) = (0, 0);
+    for (name, policy) in &group.policies {
+        let policy = policy.policy.as_ref().expect("the policy is there");
+        match PolicyType::try_from(policy.r#type).expect("a known type") {
+            PolicyType::Signature => writes_back::<SignaturePolicyEnvelope>(name, &policy.value),
+            PolicyType::ImplicitMeta => writes_back::<ImplicitMetaPolicy>(name, &policy.value),
+            other => panic!("{name} is a policy of type {other:?}"),
+        }
+        policies += 1;
+    }
+    for (name, value) in &group.values {
+        let value = &value.value;
+        match name.as_str() {
+            "HashingAlgorithm" => writes_back::<HashingAlgorithm>(name, value),
+            "BlockDataHashingStructure" => writes_back::<BlockDataHashingStructure>(name, value),
+            "Capabilities" => {
+                // Go writes the empty value of an entry, which prost leaves out.
+                let capabilities = Capabilities::decode(value.clone()).expect(name).capabilities;
+                assert!(capabilities.keys().all(|name| name.starts_with('V')));
+            }
+            "Endpoints" => writes_back::<OrdererAddresses>(name, value),
+            "AnchorPeers" => writes_back::<AnchorPeers>(name, value),
+            "ConsensusType" => writes_back::<ConsensusType>(name, value),
+            "BatchSize" => writes_back::<BatchSize>(name, value),
+            "BatchTimeout" => writes_back::<BatchTimeout>(name, value),
+            "MSP" => writes_back::<MspConfig>(name, value),
+            "ChannelRestrictions" => assert!(value.is_empty()),
+            other => panic!("a value {other}"),
+        }
+        values += 1;
+    }
+    for (inner_policies, inner_values) in group.groups.values().map(check_group) {
+        policies += inner_policies;
+        values += inner_values;
+    }
+    (policies, values)
+}
+
+fn writes_back<M: Message + Default>(name: &str, bytes: &Bytes) {
+    let message = M::decode(bytes.clone()).expect(name);
+    assert_eq!(message.encode_to_vec(), *bytes, "{name}");
 }
 
 fn check_organization(group: &ConfigGroup) {

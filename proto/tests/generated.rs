@@ -52,10 +52,15 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).expect("a generated file can be read")
 }
 
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 10] = [
     "common/common.proto",
     "common/configtx.proto",
+    "common/configuration.proto",
+    "common/policies.proto",
     "gossip/message.proto",
     "msp/identities.proto",
+    "msp/msp_principal.proto",
+    "orderer/configuration.proto",
     "peer/collection.proto",
+    "peer/configuration.proto",
 ];

@@ -150,6 +150,23 @@ pub struct MetadataSignature {
     #[prost(bytes = "bytes", tag = "3")]
     pub identifier_header: ::prost::bytes::Bytes,
 }
+/// What orderers sign along with a block's header.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrdererBlockMetadata {
+    /// The configuration block that holds after this one.
+    #[prost(message, optional, tag = "1")]
+    pub last_config: ::core::option::Option<LastConfig>,
+    /// What a consensus protocol adds.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub consenter_metadata: ::prost::bytes::Bytes,
+}
+/// The last configuration block.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LastConfig {
+    /// Its number.
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+}
 /// A node of an ordering service that tolerates Byzantine faults.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Consenter {
@@ -265,6 +282,165 @@ impl BlockMetadataIndex {
         }
     }
 }
+/// A policy of any kind.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Policy {
+    /// Number of a PolicyType.
+    #[prost(int32, tag = "1")]
+    pub r#type: i32,
+    /// Serialized policy; its schema depends on `type`.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: ::prost::bytes::Bytes,
+}
+/// Nested message and enum types in `Policy`.
+pub mod policy {
+    /// The kinds of policies.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum PolicyType {
+        /// Not a policy.
+        Unknown = 0,
+        /// A SignaturePolicyEnvelope.
+        Signature = 1,
+        /// Reserved, never used.
+        Msp = 2,
+        /// An ImplicitMetaPolicy.
+        ImplicitMeta = 3,
+    }
+    impl PolicyType {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unknown => "UNKNOWN",
+                Self::Signature => "SIGNATURE",
+                Self::Msp => "MSP",
+                Self::ImplicitMeta => "IMPLICIT_META",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNKNOWN" => Some(Self::Unknown),
+                "SIGNATURE" => Some(Self::Signature),
+                "MSP" => Some(Self::Msp),
+                "IMPLICIT_META" => Some(Self::ImplicitMeta),
+                _ => None,
+            }
+        }
+    }
+}
+/// A rule on signatures, and the principals it names.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SignaturePolicyEnvelope {
+    /// Version of the schema, 0.
+    #[prost(int32, tag = "1")]
+    pub version: i32,
+    /// The rule.
+    #[prost(message, optional, tag = "2")]
+    pub rule: ::core::option::Option<SignaturePolicy>,
+    /// The principals that the rule names by their position.
+    #[prost(message, repeated, tag = "3")]
+    pub identities: ::prost::alloc::vec::Vec<super::msp::MspPrincipal>,
+}
+/// A rule on signatures.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SignaturePolicy {
+    /// The rule itself.
+    #[prost(oneof = "signature_policy::Type", tags = "1, 2")]
+    pub r#type: ::core::option::Option<signature_policy::Type>,
+}
+/// Nested message and enum types in `SignaturePolicy`.
+pub mod signature_policy {
+    /// So many of several rules.
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct NOutOf {
+        /// How many of the rules must hold.
+        #[prost(int32, tag = "1")]
+        pub n: i32,
+        /// The rules, tried in order.
+        #[prost(message, repeated, tag = "2")]
+        pub rules: ::prost::alloc::vec::Vec<super::SignaturePolicy>,
+    }
+    /// The rule itself.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Type {
+        /// A signature of the principal at this position.
+        #[prost(int32, tag = "1")]
+        SignedBy(i32),
+        /// So many of several rules.
+        #[prost(message, tag = "2")]
+        NOutOf(NOutOf),
+    }
+}
+/// A rule on the policies of one name in the groups below.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImplicitMetaPolicy {
+    /// The name of the policies.
+    #[prost(string, tag = "1")]
+    pub sub_policy: ::prost::alloc::string::String,
+    /// How many of them must hold.
+    #[prost(enumeration = "implicit_meta_policy::Rule", tag = "2")]
+    pub rule: i32,
+}
+/// Nested message and enum types in `ImplicitMetaPolicy`.
+pub mod implicit_meta_policy {
+    /// How many of the policies must hold.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Rule {
+        /// One.
+        Any = 0,
+        /// Each.
+        All = 1,
+        /// More than half.
+        Majority = 2,
+    }
+    impl Rule {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Any => "ANY",
+                Self::All => "ALL",
+                Self::Majority => "MAJORITY",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "ANY" => Some(Self::Any),
+                "ALL" => Some(Self::All),
+                "MAJORITY" => Some(Self::Majority),
+                _ => None,
+            }
+        }
+    }
+}
 /// Data of a payload of type CONFIG.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfigEnvelope {
@@ -339,13 +515,44 @@ pub struct ConfigPolicy {
     #[prost(string, tag = "3")]
     pub mod_policy: ::prost::alloc::string::String,
 }
-/// A policy of any kind.
+/// The hash function of the channel.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Policy {
-    /// Kind: 1 for signatures, 3 for one made of the policies of the groups below.
-    #[prost(int32, tag = "1")]
-    pub r#type: i32,
-    /// Serialized policy; its schema depends on `type`.
-    #[prost(bytes = "bytes", tag = "2")]
-    pub value: ::prost::bytes::Bytes,
+pub struct HashingAlgorithm {
+    /// `SHA256` or `SHA3_256`; blocks are hashed with SHA-256 either way.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
 }
+/// How the hash of a block's data is made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockDataHashingStructure {
+    /// Width of the tree of hashes; 4294967295 stands for no tree.
+    #[prost(uint32, tag = "1")]
+    pub width: u32,
+}
+/// Addresses of orderers, of the whole channel or of one organization.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrdererAddresses {
+    /// Hosts with ports.
+    #[prost(string, repeated, tag = "1")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The nodes of an ordering service that tolerates Byzantine faults.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Orderers {
+    /// All of them.
+    #[prost(message, repeated, tag = "1")]
+    pub consenter_mapping: ::prost::alloc::vec::Vec<Consenter>,
+}
+/// What every node of the channel must be able to do.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Capabilities {
+    /// By name, such as `V3_0`.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub capabilities: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        Capability,
+    >,
+}
+/// Something a node must be able to do; its name says all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Capability {}

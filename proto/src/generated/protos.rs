@@ -68,3 +68,20 @@ pub mod collection_policy_config {
         SignaturePolicy(::prost::bytes::Bytes),
     }
 }
+/// The peers by which other organizations find an organization.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AnchorPeers {
+    /// All of them.
+    #[prost(message, repeated, tag = "1")]
+    pub anchor_peers: ::prost::alloc::vec::Vec<AnchorPeer>,
+}
+/// Where to reach a peer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnchorPeer {
+    /// Host name or address.
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    /// Port.
+    #[prost(int32, tag = "2")]
+    pub port: i32,
+}
