@@ -1,5 +1,7 @@
-//! Tests of the workspace as a whole. The tree itself is checked in `tests/tidy.rs`.
+//! Tests of the workspace as a whole. The tree itself is checked in `tests/tidy.rs`; [`sim`] runs
+//! many nodes in virtual time.
 
+pub mod sim;
 mod sources;
 
 use std::path::{Path, PathBuf};

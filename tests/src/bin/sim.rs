@@ -1,0 +1,138 @@
+//! Runs simulated networks from seeds, and says how to repeat those that fail.
+
+use std::{
+    io::{IsTerminal as _, Write as _, stderr},
+    ops::Range,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use gossip_tests::sim::{Faults, Options, Report, run};
+
+/// Simulates networks of gossip nodes on virtual time, with faults drawn from a seed.
+#[derive(Debug, Parser)]
+#[command(name = "sim")]
+struct Args {
+    /// The seed of one run.
+    #[arg(long, default_value_t = 1, conflicts_with = "seeds")]
+    seed: u64,
+    /// Seeds A..B of many runs, without B.
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    seeds: Option<Range<u64>>,
+    /// How many peers there are.
+    #[arg(long, default_value_t = 16)]
+    peers: usize,
+    /// How many organisations there are.
+    #[arg(long, default_value_t = 2)]
+    orgs: usize,
+    /// How many simulated minutes faults strike.
+    #[arg(long, default_value_t = 10.0, value_parser = minutes)]
+    minutes: f64,
+    /// `all`, `none`, or names with commas between them.
+    #[arg(long, default_value = "none")]
+    faults: Faults,
+    /// Seconds between two blocks, on the average.
+    #[arg(long, default_value_t = 1.0, value_parser = minutes)]
+    block_seconds: f64,
+    /// Writes a line of JSON for each run, instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let seeds = args.seeds.clone().unwrap_or(args.seed..args.seed.saturating_add(1));
+    let mut failed = 0;
+    if !args.json {
+        println!("{HEADER}");
+    }
+    for seed in seeds {
+        let start = Instant::now();
+        let report = match run(&args.options(seed), |time| progress(&args, seed, time, start)) {
+            Ok(report) => report,
+            Err(error) => {
+                eprintln!("sim: {error}");
+                return ExitCode::from(2);
+            }
+        };
+        failed += u32::from(report.failure.is_some());
+        show(&args, &report, start.elapsed());
+    }
+    if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+impl Args {
+    fn options(&self, seed: u64) -> Options {
+        Options {
+            peers: self.peers,
+            orgs: self.orgs,
+            duration: Duration::from_secs_f64(self.minutes * 60.0),
+            faults: self.faults,
+            block_interval: Duration::from_secs_f64(self.block_seconds),
+            ..Options::new(seed)
+        }
+    }
+}
+
+fn progress(args: &Args, seed: u64, time: Duration, start: Instant) {
+    if args.json || !stderr().is_terminal() {
+        return;
+    }
+    let times = time.as_secs_f64() / start.elapsed().as_secs_f64().max(1e-9);
+    let seconds = time.as_secs();
+    let _ =
+        write!(stderr(), "\rseed {seed}: {seconds} s simulated, {times:.0} x real time \x1b[K\r");
+}
+
+fn show(args: &Args, report: &Report, took: Duration) {
+    let times = report.simulated_secs / took.as_secs_f64().max(1e-9);
+    if args.json {
+        let mut json = serde_json::to_value(report).expect("a report is JSON");
+        json["real_secs"] = took.as_secs_f64().into();
+        json["times_real_time"] = times.into();
+        println!("{json}");
+        return;
+    }
+    let secs = |secs: Option<f64>| secs.map_or("-".into(), |secs| format!("{secs:.1}"));
+    let [half, most, all] = report.delivery_ms;
+    println!(
+        "{:>8} {:>7.0} {:>8.0} {:>9} {:>7.2} {:>7.2} {:>8} {:>8.1}/{:.0}/{:.0} {:>7}  {} {}",
+        report.seed,
+        report.simulated_secs,
+        times,
+        report.messages,
+        report.copies_per_block,
+        report.checks_per_statement,
+        secs(report.full_membership_secs),
+        half,
+        most,
+        all,
+        secs(report.healed_secs),
+        report.digest,
+        if report.failure.is_some() { "FAILED" } else { "ok" },
+    );
+    if let Some(failure) = &report.failure {
+        println!("\nwhat the peers involved last did:");
+        failure.trace.iter().for_each(|line| println!("  {line}"));
+        println!("\nseed {}: {}\nrepeat with: {}\n", report.seed, failure.what, failure.command);
+    } else if !report.faults.is_empty() && args.seeds.is_none() {
+        let struck: Vec<_> =
+            report.faults.iter().map(|(class, count)| format!("{class} {count}")).collect();
+        println!("faults that struck: {}", struck.join(", "));
+    }
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let parse = |text: &str| text.parse().ok();
+    let range = text.split_once("..").and_then(|(a, b)| Some(parse(a)?..parse(b)?));
+    range.filter(|range| !range.is_empty()).ok_or_else(|| "expected A..B with A below B".into())
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (1e-3..1e6).contains(number));
+    number.ok_or_else(|| "expected a number from 0.001 to 1000000".into())
+}
+
+const HEADER: &str = "    seed   sim s  x real   messages  copies  checks  members  \
+     delivery ms 50/99/100 %  healed  digest";

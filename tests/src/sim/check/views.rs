@@ -1,0 +1,165 @@
+//! What a node says of others is true, as far as it can know.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gossip_core::{Endpoint, Member, Notice, PkiId, Stamp};
+use gossip_proto::gossip::{GossipMessage, gossip_message::Content};
+use prost::Message as _;
+
+use super::{Check, Facts, Seen};
+
+/// Nobody is alive and dead at once: notices alternate, and agree with the view.
+#[derive(Debug)]
+pub(super) struct Flips {
+    alive: Vec<BTreeSet<PkiId>>,
+}
+
+impl Flips {
+    pub(super) fn new(hosts: usize) -> Self {
+        Self { alive: vec![BTreeSet::new(); hosts] }
+    }
+}
+
+impl Check for Flips {
+    fn name(&self) -> &'static str {
+        "nobody alive and dead at once"
+    }
+
+    fn see(&mut self, host: usize, seen: &Seen<'_>, _: &Facts<'_>) -> Result<(), String> {
+        let alive = &mut self.alive[host];
+        match *seen {
+            Seen::Started { .. } => alive.clear(),
+            Seen::Noticed(Notice::MemberAlive { pki_id, .. }) if !alive.insert(*pki_id) => {
+                return Err(format!("{pki_id} came alive who was alive"));
+            }
+            Seen::Noticed(Notice::MemberDead { pki_id }) if !alive.remove(pki_id) => {
+                return Err(format!("{pki_id} died who was not alive"));
+            }
+            Seen::Noticed(Notice::MemberForgotten { pki_id }) => {
+                alive.remove(pki_id);
+            }
+            Seen::View { members, .. } => {
+                let viewed: BTreeSet<_> = members.iter().map(|member| member.pki_id).collect();
+                let differ: Vec<_> = viewed.symmetric_difference(alive).collect();
+                if !differ.is_empty() {
+                    return Err(format!("the view and the notices differ in {differ:?}"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// A view tells of a peer what that peer said: no endpoint and no version that it never signed.
+#[derive(Debug)]
+pub(super) struct Authors {
+    said: BTreeMap<PkiId, Said>,
+    own: Vec<Option<PkiId>>,
+}
+
+#[derive(Debug)]
+struct Said {
+    internal: Endpoint,
+    external: Endpoint,
+    highest: Stamp,
+}
+
+impl Authors {
+    pub(super) fn new(hosts: usize) -> Self {
+        Self { said: BTreeMap::new(), own: vec![None; hosts] }
+    }
+
+    fn signed(&mut self, host: usize, payload: &Bytes) {
+        let Some(said) = self.own[host].and_then(|own| self.said.get_mut(&own)) else { return };
+        let Ok(message) = GossipMessage::decode(payload.clone()) else { return };
+        if let Some(Content::AliveMsg(alive)) = message.content {
+            let time = alive.timestamp.unwrap_or_default();
+            let stamp = Stamp { incarnation: time.inc_num, sequence: time.seq_num };
+            said.highest = said.highest.max(stamp);
+        }
+    }
+
+    fn check(&self, member: &Member, facts: &Facts<'_>) -> Result<(), String> {
+        let Member { pki_id, internal_endpoint, external_endpoint, stamp, .. } = member;
+        let issued = facts.issued.get(pki_id);
+        let issued = issued.ok_or_else(|| format!("{pki_id} is alive, whom nobody knows"))?;
+        // A hostile peer may say of itself what it likes.
+        if issued.is_byzantine {
+            return Ok(());
+        }
+        let name = &facts.layout.names[issued.host];
+        let said = self.said.get(pki_id);
+        let said = said.ok_or_else(|| format!("{name} is alive, who never was"))?;
+        let is_true = internal_endpoint.as_ref().is_none_or(|at| *at == said.internal)
+            && external_endpoint.as_ref().is_none_or(|at| *at == said.external);
+        match is_true && *stamp <= said.highest {
+            true => Ok(()),
+            false => Err(format!("{name} never said {member:?}")),
+        }
+    }
+}
+
+impl Check for Authors {
+    fn name(&self) -> &'static str {
+        "views tell what was signed"
+    }
+
+    fn see(&mut self, host: usize, seen: &Seen<'_>, facts: &Facts<'_>) -> Result<(), String> {
+        match *seen {
+            Seen::Started { pki_id, endpoints: (internal, external), .. } => {
+                self.own[host] = Some(pki_id);
+                self.said.entry(pki_id).or_insert_with(|| Said {
+                    internal: internal.clone(),
+                    external: external.clone(),
+                    highest: Stamp::default(),
+                });
+                Ok(())
+            }
+            Seen::Signed { payload } => {
+                self.signed(host, payload);
+                Ok(())
+            }
+            Seen::View { members, .. } => {
+                members.iter().try_for_each(|member| self.check(member, facts))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Identities that have expired on a peer's clock leave its view.
+#[derive(Debug, Default)]
+pub(super) struct Expired {
+    own: BTreeMap<usize, PkiId>,
+}
+
+impl Check for Expired {
+    fn name(&self) -> &'static str {
+        "expired identities leave"
+    }
+
+    fn see(&mut self, host: usize, seen: &Seen<'_>, facts: &Facts<'_>) -> Result<(), String> {
+        if let Seen::Started { pki_id, .. } = *seen {
+            self.own.insert(host, pki_id);
+        }
+        let Seen::View { wall, members, identities, .. } = *seen else { return Ok(()) };
+        let own = self.own.get(&host);
+        let members = members.iter().map(|member| ("holds alive", &member.pki_id));
+        let known = identities.iter().map(|(pki_id, ..)| ("knows", pki_id));
+        for (does, pki_id) in members.chain(known).filter(|(_, pki_id)| Some(*pki_id) != own) {
+            let expires_at = facts.issued.get(pki_id).and_then(|issued| issued.expires_at);
+            if expires_at.is_some_and(|at| at + GRACE < wall) {
+                return Err(format!("{does} {pki_id}, who has expired"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long an expired identity may stay.
+const GRACE: Duration = Duration::from_secs(1);

@@ -1,0 +1,229 @@
+//! Cryptography that costs little and is honest: keyed hashes.
+//!
+//! Whoever signs must hold the [`Key`] of the identity; a Byzantine peer holds none but its own.
+//! The certificates' authority can check every signature, which stands in for public keys.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use gossip_core::{
+    ChannelId, Crypto, Identity, IdentityFacts, JobError, Ledger, OrgId, PkiId, Signed, UnixTime,
+};
+use sha2::{Digest as _, Sha256};
+
+/// Issues identities and checks signatures.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    secret: [u8; 32],
+    revoked: BTreeSet<PkiId>,
+}
+
+/// The key of one identity.
+#[derive(Clone, Debug)]
+pub struct Key([u8; 32]);
+
+/// An identity with its key.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The identity as it travels.
+    pub identity: Identity,
+    /// What it means.
+    pub facts: IdentityFacts,
+    /// Its key.
+    pub key: Key,
+}
+
+impl Authority {
+    /// Makes an authority whose keys all follow from `secret`.
+    #[must_use]
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self { secret, revoked: BTreeSet::new() }
+    }
+
+    /// Issues an identity. The serial number makes a renewed one differ from the one before.
+    #[must_use]
+    pub fn issue(
+        &self,
+        org: &str,
+        name: &str,
+        serial: u32,
+        expires_at: Option<UnixTime>,
+    ) -> Credentials {
+        let expiry = expires_at.map_or(0, UnixTime::as_nanos);
+        let text = format!("{org}/{name}/{serial}/{expiry}");
+        let seal = self.mac(b"identity", text.as_bytes());
+        let identity = Identity::new([text.as_bytes(), b"/", &seal[..]].concat());
+        let facts = self.read(&identity).expect("what was issued is valid");
+        let key = self.key(&identity);
+        Credentials { identity, facts, key }
+    }
+
+    /// Revokes an identity: it validates no more.
+    pub fn revoke(&mut self, pki_id: PkiId) {
+        self.revoked.insert(pki_id);
+    }
+
+    /// Says whether an identity was revoked.
+    #[must_use]
+    pub fn is_revoked(&self, pki_id: &PkiId) -> bool {
+        self.revoked.contains(pki_id)
+    }
+
+    /// Makes a block as the orderers do: channel, number and body under their seal.
+    #[must_use]
+    pub fn block(&self, channel: &ChannelId, number: u64, body: &[u8]) -> Bytes {
+        let seal = self.mac(b"block", &head(channel, number, body));
+        [&seal[..], body].concat().into()
+    }
+
+    /// Says whether the orderers made a block of this channel and number.
+    #[must_use]
+    pub fn is_block(&self, channel: &ChannelId, number: u64, block: &[u8]) -> bool {
+        let Some((seal, body)) = block.split_at_checked(32) else { return false };
+        self.mac(b"block", &head(channel, number, body)) == seal
+    }
+
+    /// Says whether a signature holds under an identity.
+    #[must_use]
+    pub fn is_signed(&self, identity: &Identity, message: &Signed) -> bool {
+        self.key(identity).sign(&message.payload) == message.signature
+    }
+
+    fn key(&self, identity: &Identity) -> Key {
+        Key(self.mac(b"key", identity.as_bytes()))
+    }
+
+    fn mac(&self, domain: &[u8], bytes: &[u8]) -> [u8; 32] {
+        let hash = Sha256::new().chain_update(self.secret).chain_update(domain);
+        hash.chain_update([0]).chain_update(bytes).finalize().into()
+    }
+
+    /// Reads what an identity says, if this authority issued it.
+    fn read(&self, identity: &Identity) -> Option<IdentityFacts> {
+        let bytes = identity.as_bytes();
+        let (text, seal) = bytes.split_at_checked(bytes.len().checked_sub(33)?)?;
+        if seal[0] != b'/' || self.mac(b"identity", text)[..] != seal[1..] {
+            return None;
+        }
+        let mut parts = str::from_utf8(text).ok()?.split('/');
+        let org = OrgId::from(parts.next()?);
+        let expiry = parts.nth(2)?.parse().ok()?;
+        let expires_at = (expiry > 0).then(|| UnixTime::from_nanos(expiry));
+        Some(IdentityFacts { pki_id: PkiId::new(Sha256::digest(bytes).into()), org, expires_at })
+    }
+}
+
+impl Key {
+    /// Signs.
+    #[must_use]
+    pub fn sign(&self, payload: &[u8]) -> Bytes {
+        let hash = Sha256::new().chain_update(self.0).chain_update(payload).finalize();
+        Bytes::copy_from_slice(&hash)
+    }
+}
+
+/// What one peer's jobs are done with: its own key, and everybody's certificates.
+#[derive(Clone, Copy, Debug)]
+pub struct Backend<'a> {
+    /// Everybody's certificates.
+    pub authority: &'a Authority,
+    /// The own key.
+    pub key: &'a Key,
+    /// The organisations of each channel: their members may read it.
+    pub readers: &'a dyn Readers,
+}
+
+/// Says who may read a channel.
+pub trait Readers: std::fmt::Debug {
+    /// Says whether members of an organisation may read a channel.
+    fn may_read(&self, org: &OrgId, channel: &ChannelId) -> bool;
+}
+
+impl Crypto for Backend<'_> {
+    fn sign(&self, payload: &[u8]) -> Result<Bytes, JobError> {
+        Ok(self.key.sign(payload))
+    }
+
+    fn verify(&self, identity: &Identity, message: &Signed) -> Result<(), JobError> {
+        match self.authority.is_signed(identity, message) {
+            true => Ok(()),
+            false => Err(JobError::rejected("another signer")),
+        }
+    }
+
+    fn validate_identity(&self, identity: &Identity) -> Result<IdentityFacts, JobError> {
+        let facts = self.authority.read(identity);
+        let facts = facts.ok_or_else(|| JobError::rejected("nobody issued this identity"))?;
+        match self.authority.is_revoked(&facts.pki_id) {
+            true => Err(JobError::rejected("revoked")),
+            false => Ok(facts),
+        }
+    }
+
+    fn check_access(
+        &self,
+        channel: &ChannelId,
+        identity: &Identity,
+        message: &Signed,
+    ) -> Result<(), JobError> {
+        let facts = self.validate_identity(identity)?;
+        match self.readers.may_read(&facts.org, channel) {
+            true => self.verify(identity, message),
+            false => Err(JobError::rejected("not a reader of the channel")),
+        }
+    }
+
+    fn verify_block(
+        &self,
+        channel: &ChannelId,
+        number: u64,
+        block: &Bytes,
+    ) -> Result<(), JobError> {
+        match self.authority.is_block(channel, number, block) {
+            true => Ok(()),
+            false => Err(JobError::rejected("the orderers did not make this block")),
+        }
+    }
+}
+
+/// The ledger is the host's, which commits before it answers.
+impl Ledger for Backend<'_> {
+    fn commit(&self, _: &ChannelId, _: u64, _: &Bytes) -> Result<(), JobError> {
+        Ok(())
+    }
+}
+
+fn head(channel: &ChannelId, number: u64, body: &[u8]) -> Vec<u8> {
+    [channel.as_bytes(), &[0][..], &number.to_be_bytes(), body].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_key_signs_for_an_identity_and_only_the_authority_issues_one() {
+        let authority = Authority::new([1; 32]);
+        let (alice, bob) = (authority.issue("a", "x", 0, None), authority.issue("b", "y", 0, None));
+        let payload = Bytes::from_static(b"words");
+        let message = Signed { payload: payload.clone(), signature: alice.key.sign(&payload) };
+        assert!(authority.is_signed(&alice.identity, &message));
+        assert!(!authority.is_signed(&bob.identity, &message));
+        let forged = Authority::new([2; 32]).issue("a", "x", 0, None);
+        assert_eq!(authority.read(&forged.identity), None);
+        let expiring = authority.issue("a", "x", 1, Some(UnixTime::from_secs(5)));
+        assert_eq!(expiring.facts.expires_at, Some(UnixTime::from_secs(5)));
+        assert_ne!(expiring.facts.pki_id, alice.facts.pki_id);
+    }
+
+    #[test]
+    fn only_orderers_make_blocks() {
+        let authority = Authority::new([1; 32]);
+        let channel = ChannelId::from("c");
+        let block = authority.block(&channel, 3, b"body");
+        assert!(authority.is_block(&channel, 3, &block));
+        assert!(!authority.is_block(&channel, 4, &block));
+        assert!(!authority.is_block(&ChannelId::from("d"), 3, &block));
+        assert!(!authority.is_block(&channel, 3, b"body"));
+    }
+}

@@ -1,0 +1,447 @@
+//! Faults: when each strikes, whom, and for how long.
+//!
+//! The plan is drawn alone, whatever the world does and whichever classes are switched on: a class
+//! that is off strikes nobody, and all others strike as before.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use gossip_core::{Command, ConnId, Event};
+
+use super::{
+    draws::scale, host::Input, options::FaultClass, orderer::CATCH_UP_INTERVAL, world::World,
+};
+
+/// Something that happens to the world.
+#[derive(Debug)]
+pub(super) enum Control {
+    /// The orderers make a block.
+    Block,
+    /// An application looks whether its peer is far behind.
+    CatchUp {
+        /// Whose.
+        host: usize,
+    },
+    /// A view is compared with the truth.
+    Look {
+        /// Whose.
+        host: usize,
+    },
+    /// A host starts.
+    Start {
+        /// Which.
+        host: usize,
+    },
+    /// A host starts again with another certificate, if its present one expires or was revoked.
+    Renew {
+        /// Which.
+        host: usize,
+    },
+    /// The next fault strikes.
+    Strike,
+    /// A hostile peer sends what it likes.
+    Flood {
+        /// Which.
+        host: usize,
+    },
+    /// A host goes on.
+    Resume {
+        /// Which.
+        host: usize,
+    },
+    /// Identities are to be validated anew.
+    Suspect {
+        /// By whom.
+        host: usize,
+    },
+    /// A connection goes on.
+    Unstall {
+        /// The end whose pipe stood still.
+        conn: ConnId,
+    },
+    /// A partition ends.
+    Unblock {
+        /// From whom nothing got to whom.
+        pairs: Vec<(usize, usize)>,
+    },
+    /// A connection breaks if nothing gets through it.
+    Break {
+        /// One of its ends.
+        conn: ConnId,
+    },
+    /// The time of a handshake's stream is over.
+    Deadline {
+        /// One of its ends.
+        conn: ConnId,
+    },
+}
+
+/// How often each class of faults struck.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Fired(BTreeMap<FaultClass, u64>);
+
+impl Fired {
+    /// Counts one.
+    pub fn strike(&mut self, class: FaultClass) {
+        *self.0.entry(class).or_default() += 1;
+    }
+
+    /// Returns how often a class struck.
+    #[must_use]
+    pub fn count(&self, class: FaultClass) -> u64 {
+        self.0.get(&class).copied().unwrap_or(0)
+    }
+
+    /// Iterates over the classes that struck.
+    pub fn iter(&self) -> impl Iterator<Item = (FaultClass, u64)> + '_ {
+        self.0.iter().map(|(class, count)| (*class, *count))
+    }
+}
+
+/// A fault as it was drawn: what it means depends on its class.
+#[derive(Clone, Copy, Debug)]
+struct Stroke {
+    class: FaultClass,
+    host: usize,
+    other: u64,
+    bits: u64,
+}
+
+impl Stroke {
+    fn coin(&self) -> bool {
+        self.bits & 1 == 1
+    }
+
+    /// Says yes once in four.
+    fn seldom(&self) -> bool {
+        self.bits & 6 == 0
+    }
+
+    fn lasts(&self, low: u64, high: u64) -> Duration {
+        let (low, high) = (low * 1000, high * 1000);
+        Duration::from_millis(low + scale(self.bits.rotate_left(17), high - low))
+    }
+}
+
+impl World {
+    /// Plans what goes on by itself.
+    pub(super) fn plan_controls(&mut self) {
+        for host in 0..self.hosts.len() {
+            let phase = Duration::from_secs(1).mul_f64(host as f64 / self.hosts.len() as f64);
+            self.plan_control(LOOK_INTERVAL + phase, Control::Look { host });
+            self.plan_control(CATCH_UP_INTERVAL + phase, Control::CatchUp { host });
+            if self.hosts[host].is_byzantine {
+                self.plan_control(FLOOD_INTERVAL + phase, Control::Flood { host });
+            }
+        }
+        self.plan_control(Duration::from_secs(5), Control::Block);
+        self.plan_control(Duration::from_secs(8), Control::Strike);
+    }
+
+    /// Says whether a host is hostile: one in eight, but for the first of each organisation.
+    pub(super) fn is_byzantine_place(&mut self, ix: usize) -> bool {
+        let drawn = self.draws.hosts.chance(200);
+        let last = ix + 1 == self.options.peers;
+        let is_first = ix < self.layout.orgs.len();
+        // One there is for certain, if there is room.
+        self.has(FaultClass::Byzantine) && !is_first && (drawn || last)
+    }
+
+    pub(super) fn control(&mut self, control: Control) {
+        match control {
+            Control::Block => self.order_block(),
+            Control::CatchUp { host } => self.catch_up(host),
+            Control::Look { host } => {
+                self.look_into(host);
+                self.plan_control(LOOK_INTERVAL, Control::Look { host });
+            }
+            Control::Start { host } => self.start(host),
+            Control::Renew { host } => self.renew(host),
+            Control::Strike => self.strike(),
+            Control::Flood { host } => self.flood(host),
+            Control::Resume { host } => self.resume(host),
+            Control::Suspect { host } => self.suspect(host),
+            Control::Unstall { conn } => self.unstall(conn),
+            Control::Unblock { pairs } => self.unblock(&pairs),
+            Control::Break { conn } => self.break_if_dead(conn),
+            Control::Deadline { conn } => self.cut(conn),
+        }
+    }
+
+    /// Lets the next fault strike and plans the one after it.
+    fn strike(&mut self) {
+        let hosts = self.hosts.len();
+        let draws = &mut self.draws.plan;
+        let pause = draws.between(Duration::from_secs(1), Duration::from_secs(7));
+        let class = STRIKING[draws.index(STRIKING.len())];
+        let host = draws.index(hosts);
+        let stroke = Stroke { class, host, other: draws.bits(), bits: draws.bits() };
+        if self.is_healed {
+            return;
+        }
+        // Larger networks are struck as often per peer, up to a point.
+        self.plan_control(pause * 16 / hosts.clamp(4, 64) as u32, Control::Strike);
+        if self.has(class) && self.apply(stroke) {
+            self.fired.strike(class);
+        }
+    }
+
+    fn apply(&mut self, stroke: Stroke) -> bool {
+        match stroke.class {
+            FaultClass::Cut => self.strike_connection(stroke, |world, conn| world.cut(conn)),
+            FaultClass::Stall => {
+                let lasts = stroke.lasts(1, 30);
+                self.strike_connection(stroke, |world, conn| world.stall(conn, lasts))
+            }
+            FaultClass::Partition => self.partition(stroke),
+            FaultClass::Crash => self.strike_crash(stroke),
+            FaultClass::Pause => self.pause(stroke.host, stroke.lasts(1, 40)),
+            FaultClass::Clock => {
+                let hour = 3_600_000_000_000_i64;
+                let offset = scale(stroke.bits, 2 * hour as u64) as i64 - hour;
+                self.step_clock(stroke.host, if stroke.seldom() { 0 } else { offset });
+                true
+            }
+            FaultClass::Revoke if stroke.seldom() => self.strike_revoked(stroke),
+            _ => false,
+        }
+    }
+
+    fn strike_connection(
+        &mut self,
+        stroke: Stroke,
+        strike: impl FnOnce(&mut Self, ConnId),
+    ) -> bool {
+        let conns = self.net.ends_where(|end| end.host == stroke.host);
+        let Some(conn) = conns.get(scale(stroke.other, conns.len() as u64) as usize) else {
+            return false;
+        };
+        strike(self, *conn);
+        true
+    }
+
+    /// Lets nothing through into an end for a while.
+    pub(super) fn stall(&mut self, conn: ConnId, lasts: Duration) {
+        let Some(end) = self.net.end_mut(conn) else { return };
+        end.pipe.is_stalled = true;
+        let host = end.host;
+        self.befall(host, format!("nothing comes in on {conn} for {lasts:?}"));
+        self.plan_control(lasts, Control::Unstall { conn });
+    }
+
+    fn unstall(&mut self, conn: ConnId) {
+        if let Some(end) = self.net.end_mut(conn) {
+            end.pipe.is_stalled = false;
+            self.release(conn);
+        }
+    }
+
+    fn partition(&mut self, stroke: Stroke) -> bool {
+        let orgs = self.layout.orgs.len();
+        let side = |host: usize| match stroke.other % 3 {
+            0 => host == stroke.host,
+            1 if orgs > 1 => self.layout.org_of(host) == self.layout.org_of(stroke.host),
+            _ => (stroke.other >> (2 + host % 60)) & 1 == 1,
+        };
+        let (inside, outside): (Vec<_>, Vec<_>) = (0..self.hosts.len()).partition(|ix| side(*ix));
+        self.separate(&inside, &outside, stroke.seldom(), stroke.lasts(5, 120));
+        !inside.is_empty() && !outside.is_empty()
+    }
+
+    /// Lets nothing get from some hosts to others for a while, nor back unless it is one-way.
+    pub fn separate(
+        &mut self,
+        these: &[usize],
+        those: &[usize],
+        is_one_way: bool,
+        lasts: Duration,
+    ) {
+        let mut pairs: Vec<_> =
+            these.iter().flat_map(|one| those.iter().map(move |other| (*one, *other))).collect();
+        if !is_one_way {
+            pairs.extend(pairs.clone().into_iter().map(|(one, other)| (other, one)));
+        }
+        for (from, to) in &pairs {
+            self.net.set_blocked(*from, *to, true);
+        }
+        for host in these {
+            self.befall(*host, format!("is cut off from {} hosts for {lasts:?}", those.len()));
+        }
+        for conn in self.net.ends_where(|end| pairs.contains(&(end.remote, end.host))) {
+            let notices = self.draws.hosts.between(Duration::from_secs(5), Duration::from_secs(30));
+            self.plan_control(notices, Control::Break { conn });
+        }
+        self.plan_control(lasts, Control::Unblock { pairs });
+    }
+
+    fn unblock(&mut self, pairs: &[(usize, usize)]) {
+        for (from, to) in pairs {
+            self.net.set_blocked(*from, *to, false);
+        }
+        for conn in self.net.ends_where(|end| !end.pipe.held.is_empty()) {
+            self.release(conn);
+        }
+    }
+
+    /// The driver finds out that nobody is at the other end, or that nobody answers.
+    fn break_if_dead(&mut self, conn: ConnId) {
+        let Some(end) = self.net.end(conn) else { return };
+        let is_alone = self.net.end(end.other).is_none_or(|other| other.other != conn);
+        if is_alone || self.net.is_cut_off(end.host, end.remote) {
+            self.cut(conn);
+        }
+    }
+
+    fn strike_crash(&mut self, stroke: Stroke) -> bool {
+        if self.hosts[stroke.host].node.is_none() {
+            return false;
+        }
+        self.crash(stroke.host, stroke.coin());
+        if stroke.seldom() {
+            self.hosts[stroke.host].heights.fill(0);
+            self.befall(stroke.host, "loses its ledger");
+        }
+        self.plan_control(stroke.lasts(1, 60), Control::Start { host: stroke.host });
+        true
+    }
+
+    /// Ends a node without a word. Its peers hear of it at once, or only when they wait in vain.
+    pub fn crash(&mut self, host: usize, is_heard: bool) {
+        self.befall(host, if is_heard { "crashes" } else { "vanishes" });
+        let state = &mut self.hosts[host];
+        state.node = None;
+        state.generation += 1;
+        state.is_paused = false;
+        state.backlog.clear();
+        self.metrics.started(host);
+        for conn in self.net.ends_where(|end| end.host == host) {
+            let Some(end) = self.net.remove(conn) else { continue };
+            if is_heard {
+                self.cut(end.other);
+            } else {
+                let low = Duration::from_secs(5);
+                let notices = self.draws.hosts.between(low, Duration::from_secs(20));
+                self.plan_control(notices, Control::Break { conn: end.other });
+            }
+        }
+    }
+
+    /// Starts a host that is down, at once.
+    pub fn restart(&mut self, host: usize) {
+        self.start(host);
+    }
+
+    fn pause(&mut self, host: usize, lasts: Duration) -> bool {
+        if !self.hosts[host].is_running() {
+            return false;
+        }
+        self.hosts[host].is_paused = true;
+        self.befall(host, format!("stands still for {lasts:?}"));
+        self.plan_control(lasts, Control::Resume { host });
+        true
+    }
+
+    fn resume(&mut self, host: usize) {
+        let state = &mut self.hosts[host];
+        if !std::mem::take(&mut state.is_paused) {
+            return;
+        }
+        let backlog = std::mem::take(&mut state.backlog);
+        self.befall(host, "goes on");
+        // Ticks were missed: what was planned is over.
+        self.hosts[host].tick_at = None;
+        for input in backlog.into_iter().filter(|input| !matches!(input, Input::Tick)) {
+            self.take(host, input);
+        }
+        self.plan_tick(host);
+    }
+
+    /// Sets a host's wall clock to differ from the truth by `offset` nanoseconds.
+    pub fn step_clock(&mut self, host: usize, offset: i64) {
+        self.hosts[host].clock_offset = offset;
+        let wall = self.hosts[host].wall(self.now);
+        self.befall(host, format!("has its clock set {} s off", offset / 1_000_000_000));
+        if self.hosts[host].is_paused {
+            let event = Event::WallClock(wall);
+            return self.hosts[host].backlog.push_back(Input::Event(Box::new(event)));
+        }
+        self.handle(host, Event::WallClock(wall));
+    }
+
+    fn strike_revoked(&mut self, stroke: Stroke) -> bool {
+        let host = stroke.host;
+        self.revoke(host);
+        self.plan_control(stroke.lasts(5, 60), Control::Renew { host });
+        true
+    }
+
+    /// Revokes a host's certificate, and lets all validate anew what they know.
+    pub fn revoke(&mut self, host: usize) {
+        let pki_id = self.pki_id(host);
+        self.authority.revoke(pki_id);
+        self.befall(host, "has its certificate revoked");
+        for host in 0..self.hosts.len() {
+            let after = self.draws.hosts.between(Duration::ZERO, Duration::from_secs(3));
+            self.plan_control(after, Control::Suspect { host });
+        }
+    }
+
+    fn suspect(&mut self, host: usize) {
+        if self.hosts[host].is_running() {
+            self.command(host, Command::SuspectPeers);
+        }
+    }
+
+    /// Starts a host again with a certificate that does not expire, unless it has one that holds.
+    pub(super) fn renew(&mut self, host: usize) {
+        let pki_id = self.pki_id(host);
+        let expires = self.issued.get(&pki_id).is_some_and(|issued| issued.expires_at.is_some());
+        if !expires && !self.authority.is_revoked(&pki_id) {
+            return;
+        }
+        self.crash(host, true);
+        let state = &mut self.hosts[host];
+        state.serial += 1;
+        let (serial, is_byzantine) = (state.serial, state.is_byzantine);
+        self.hosts[host].credentials = self.issue(host, serial, None, is_byzantine);
+        self.befall(host, "has a new certificate");
+        self.start(host);
+    }
+
+    /// Ends all faults: everything runs, nothing is in the way, and clocks are right.
+    pub fn heal(&mut self) {
+        self.is_healed = true;
+        self.net.unblock_all();
+        for conn in self.net.ends_where(|end| end.pipe.is_stalled || !end.pipe.held.is_empty()) {
+            self.unstall(conn);
+        }
+        for host in 0..self.hosts.len() {
+            self.befall(host, "is healed, as all are");
+            self.resume(host);
+            if self.hosts[host].clock_offset != 0 {
+                self.step_clock(host, 0);
+            }
+            self.renew(host);
+            self.start(host);
+        }
+        for host in 0..self.hosts.len() {
+            self.suspect(host);
+        }
+        self.deliver_all();
+    }
+}
+
+/// The classes that strike now and then; the others go on all the time.
+const STRIKING: &[FaultClass] = &[
+    FaultClass::Cut,
+    FaultClass::Stall,
+    FaultClass::Partition,
+    FaultClass::Crash,
+    FaultClass::Pause,
+    FaultClass::Clock,
+    FaultClass::Revoke,
+];
+
+/// How often each view is compared with the truth.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a hostile peer sends what it likes.
+pub(super) const FLOOD_INTERVAL: Duration = Duration::from_secs(2);

@@ -1,0 +1,150 @@
+//! A host: a node, its ledger and its clock, and what waits for it while it stands still.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use gossip_core::{Config, ConnId, Endpoint, Event, Instant, Job, Node, UnixTime};
+
+use super::{
+    crypto::Credentials,
+    draws::Draws,
+    layout::{ANCHORS, Layout},
+    network::Parcel,
+};
+
+/// A host and the node on it.
+#[derive(Debug)]
+pub(super) struct Host {
+    /// Its identity and key.
+    pub credentials: Credentials,
+    /// How many identities it had before.
+    pub serial: u32,
+    /// The node, while it runs.
+    pub node: Option<Node>,
+    /// How often a node was started here.
+    pub generation: u32,
+    /// By how much its wall clock is ahead, in nanoseconds.
+    pub clock_offset: i64,
+    /// The number of blocks in each ledger, by channel.
+    pub heights: Vec<u64>,
+    /// When its next tick is planned.
+    pub tick_at: Option<Instant>,
+    /// When the last job that concerns its ledger is done.
+    pub ledger_at: Instant,
+    /// Whether it stands still.
+    pub is_paused: bool,
+    /// What arrived while it stood still.
+    pub backlog: VecDeque<Input>,
+    /// Whether its driver is hostile.
+    pub is_byzantine: bool,
+}
+
+/// Something that reaches a host's driver.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// The node's timer is due.
+    Tick,
+    /// An event as it is.
+    Event(Box<Event>),
+    /// Frames of a connection were written.
+    Written {
+        /// The connection.
+        conn: ConnId,
+        /// How many.
+        frames: u32,
+    },
+    /// Something came out of a pipe.
+    Arrived {
+        /// The connection.
+        conn: ConnId,
+        /// What.
+        parcel: Parcel,
+        /// Whether it is a copy of one that arrived before.
+        is_copy: bool,
+    },
+    /// A job is done.
+    Job {
+        /// The job.
+        job: Box<Job>,
+        /// What becomes of the answer.
+        fate: Fate,
+    },
+}
+
+/// What becomes of a job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fate {
+    /// It is done and answered.
+    Done,
+    /// It is not done, and the answer says so.
+    Failed,
+    /// It is done, and the answer is lost.
+    Lost,
+}
+
+impl Host {
+    /// Makes a host whose node was not started yet.
+    #[must_use]
+    pub(super) fn new(credentials: Credentials, channels: usize) -> Self {
+        Self {
+            credentials,
+            serial: 0,
+            node: None,
+            generation: 0,
+            clock_offset: 0,
+            heights: vec![0; channels],
+            tick_at: None,
+            ledger_at: Instant::ZERO,
+            is_paused: false,
+            backlog: VecDeque::new(),
+            is_byzantine: false,
+        }
+    }
+
+    /// Says whether the node runs and does not stand still.
+    #[must_use]
+    pub(super) fn is_running(&self) -> bool {
+        self.node.is_some() && !self.is_paused
+    }
+
+    /// Reads the wall clock.
+    #[must_use]
+    pub(super) fn wall(&self, now: Instant) -> UnixTime {
+        let true_time = START.as_nanos() + now.as_nanos();
+        UnixTime::from_nanos(true_time.saturating_add_signed(self.clock_offset))
+    }
+
+    /// Makes the configuration of a node that starts now.
+    #[must_use]
+    pub(super) fn config(
+        &self,
+        ix: usize,
+        layout: &Layout,
+        now: Instant,
+        draws: &mut Draws,
+    ) -> Config {
+        let Credentials { identity, facts, .. } = &self.credentials;
+        let (pki_id, org) = (facts.pki_id, facts.org.clone());
+        let mut config = Config::new(identity.clone(), pki_id, org, layout.internal(ix));
+        config.rng_seed = draws.bytes32();
+        config.wall_clock = self.wall(now);
+        config.external_endpoint = Some(layout.external(ix));
+        config.bootstrap = bootstrap(ix, layout);
+        config
+    }
+}
+
+fn bootstrap(ix: usize, layout: &Layout) -> Vec<Endpoint> {
+    let orgs = layout.orgs.len();
+    let hosts = (ix % orgs..layout.names.len()).step_by(orgs).take(ANCHORS);
+    hosts.filter(|host| *host != ix).map(|host| layout.internal(host)).collect()
+}
+
+/// Copies a frame into a buffer of its own, as a receiver does.
+#[must_use]
+pub(super) fn received(frame: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(frame)
+}
+
+/// When a run starts, on a wall clock that is right.
+pub(super) const START: UnixTime = UnixTime::from_secs(1_700_000_000);

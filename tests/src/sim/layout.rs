@@ -1,0 +1,134 @@
+//! Who is who: organisations, channels and where everybody listens.
+
+use std::collections::BTreeMap;
+
+use gossip_core::{ChannelConfig, ChannelId, Endpoint, OrgId};
+
+use super::{crypto::Readers, options::Options};
+
+/// What stays the same during a run.
+#[derive(Debug)]
+pub struct Layout {
+    /// The organisations.
+    pub orgs: Vec<OrgId>,
+    /// The channels: one of all organisations, and one of each.
+    pub channels: Vec<Channel>,
+    /// The peers' names; peer `n` belongs to organisation `n` modulo their number.
+    pub names: Vec<String>,
+    listeners: BTreeMap<Endpoint, Listener>,
+}
+
+/// A channel.
+#[derive(Debug)]
+pub struct Channel {
+    /// Its name.
+    pub id: ChannelId,
+    /// The organisations that are in it, by number.
+    pub orgs: Vec<usize>,
+    /// Its configuration.
+    pub config: ChannelConfig,
+}
+
+/// Who listens at an endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// The peer.
+    pub host: usize,
+    /// Whether only its own organisation knows the endpoint.
+    pub is_internal: bool,
+}
+
+impl Layout {
+    /// Makes the layout that the options ask for.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        let letters: Vec<_> = ('a'..='z').take(options.orgs).map(String::from).collect();
+        let orgs: Vec<_> = letters.iter().map(|letter| OrgId::from(letter.as_str())).collect();
+        let name = |host: usize| format!("{}{}", letters[host % orgs.len()], host / orgs.len());
+        let names: Vec<_> = (0..options.peers).map(name).collect();
+        let mut layout = Self { orgs, channels: Vec::new(), names, listeners: BTreeMap::new() };
+        for host in 0..options.peers {
+            let internal = Listener { host, is_internal: true };
+            let external = Listener { host, is_internal: false };
+            layout.listeners.insert(layout.internal(host), internal);
+            layout.listeners.insert(layout.external(host), external);
+        }
+        let everybody: Vec<_> = (0..options.orgs).collect();
+        layout.add_channel("all", everybody.clone());
+        if options.orgs > 1 {
+            for org in everybody {
+                layout.add_channel(&format!("only-{}", letters[org]), vec![org]);
+            }
+        }
+        layout
+    }
+
+    /// Returns the organisation of a peer, by number.
+    #[must_use]
+    pub fn org_of(&self, host: usize) -> usize {
+        host % self.orgs.len()
+    }
+
+    /// Returns the letter of a peer's organisation.
+    #[must_use]
+    pub fn org_name(&self, host: usize) -> String {
+        self.orgs[self.org_of(host)].to_string()
+    }
+
+    /// Returns where a peer's own organisation reaches it.
+    #[must_use]
+    pub fn internal(&self, host: usize) -> Endpoint {
+        format!("{}.{}:7051", self.names[host], self.org_name(host)).into()
+    }
+
+    /// Returns where others reach a peer.
+    #[must_use]
+    pub fn external(&self, host: usize) -> Endpoint {
+        format!("{}.{}.example.com:443", self.names[host], self.org_name(host)).into()
+    }
+
+    /// Returns who listens at an endpoint.
+    #[must_use]
+    pub fn listener(&self, endpoint: &Endpoint) -> Option<Listener> {
+        self.listeners.get(endpoint).copied()
+    }
+
+    /// Returns the number of a channel.
+    #[must_use]
+    pub fn channel(&self, id: &ChannelId) -> Option<usize> {
+        self.channels.iter().position(|channel| channel.id == *id)
+    }
+
+    /// Says whether a peer's organisation is in a channel.
+    #[must_use]
+    pub fn is_in(&self, host: usize, channel: usize) -> bool {
+        self.channels[channel].orgs.contains(&self.org_of(host))
+    }
+
+    /// Lists the channels that a peer's organisation is in.
+    pub fn channels_of(&self, host: usize) -> impl Iterator<Item = usize> + use<> {
+        let is_in: Vec<_> = (0..self.channels.len()).filter(|ix| self.is_in(host, *ix)).collect();
+        is_in.into_iter()
+    }
+
+    fn add_channel(&mut self, name: &str, orgs: Vec<usize>) {
+        // The first peers of an organisation are its anchors.
+        let anchors = |org: usize| {
+            let hosts = (0..self.names.len()).filter(|host| self.org_of(*host) == org);
+            hosts.take(ANCHORS).map(|host| self.external(host)).collect::<Vec<_>>()
+        };
+        let listed = orgs.iter().map(|org| (self.orgs[*org].clone(), anchors(*org)));
+        let config = ChannelConfig { sequence: 1, orgs: listed.collect() };
+        self.channels.push(Channel { id: ChannelId::from(name), orgs, config });
+    }
+}
+
+impl Readers for Layout {
+    fn may_read(&self, org: &OrgId, channel: &ChannelId) -> bool {
+        let channel = self.channel(channel).map(|ix| &self.channels[ix]);
+        channel.is_some_and(|channel| channel.orgs.iter().any(|ix| self.orgs[*ix] == *org))
+    }
+}
+
+/// How many anchors, and bootstrap peers, each organisation has.
+pub(super) const ANCHORS: usize = 2;

@@ -1,0 +1,46 @@
+//! A deterministic simulator: many real nodes on virtual time, with faults drawn from a seed.
+//!
+//! A [`World`] holds [`Node`](gossip_core::Node)s and plays the driver of each: their frames
+//! travel as bytes over simulated connections, their jobs are done with keyed hashes, their ledgers
+//! grow by blocks that simulated orderers make. One heap holds all that is to happen, ordered by
+//! time and then by when it was planned; all chance comes from the seed. The same [`Options`] give
+//! the same run, and the [digest](World::digest) of everything that the nodes did tells whether two
+//! runs differ.
+//!
+//! [`run`] lets faults strike for a while, then heals everything and demands that all peers know
+//! each other and have the same blocks within a [bound](check::bound) that follows from the
+//! configuration. Meanwhile the [checkers](check) look at every action.
+//!
+//! Not simulated: the election of leaders (the first honest peer that runs in an organisation takes
+//! its blocks from the orderers), state transfer (the application of a peer that fell behind further
+//! than a block window fetches the rest out of band), private data, requests of applications, and
+//! the drift of clocks. Hostile peers run honest nodes behind hostile drivers. The first peer of
+//! each organisation is never hostile.
+
+mod byzantine;
+pub mod check;
+pub mod crypto;
+mod digest;
+mod draws;
+mod faults;
+mod host;
+mod layout;
+mod metrics;
+mod network;
+mod options;
+mod orderer;
+mod queue;
+mod run;
+mod trace;
+mod wire;
+mod work;
+mod world;
+
+pub use self::{
+    faults::Fired,
+    layout::{Channel, Layout, Listener},
+    metrics::Metrics,
+    options::{FaultClass, Faults, Options},
+    run::{Failure, Report, run},
+    world::{Totals, World},
+};

@@ -1,0 +1,179 @@
+//! A whole run: faults strike, all is healed, and what must come true does, or the run fails.
+
+use std::time::Duration;
+
+use gossip_core::{Config, Endpoint, Identity, OrgId, PkiId};
+use serde::Serialize;
+
+use super::{
+    check::{Violation, bound, unmet},
+    options::{FaultClass, Options},
+    world::World,
+};
+
+/// What came of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The number of peers.
+    pub peers: usize,
+    /// The simulated time, in seconds.
+    pub simulated_secs: f64,
+    /// What happened, counted.
+    pub events: u64,
+    /// Frames that nodes sent.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How often a block came to a peer, for each that it took from gossip.
+    pub copies_per_block: f64,
+    /// Signatures that were checked, for each statement that was news.
+    pub checks_per_statement: f64,
+    /// How long it took until everybody first knew everybody.
+    pub full_membership_secs: Option<f64>,
+    /// How long blocks took from the orderers to a ledger: for half, 99 % and all of them.
+    pub delivery_ms: [f64; 3],
+    /// How long it took after the end of the faults until all was as it must be.
+    pub healed_secs: Option<f64>,
+    /// How often each class of faults struck.
+    pub faults: Vec<(&'static str, u64)>,
+    /// The hash of everything that the nodes did.
+    pub digest: String,
+    /// What was not as it must be.
+    pub failure: Option<Failure>,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// Which checker objected.
+    pub checker: &'static str,
+    /// To what.
+    pub what: String,
+    /// The command that repeats the run.
+    pub command: String,
+    /// What the peers involved last did.
+    pub trace: Vec<String>,
+}
+
+/// Runs a world to its end.
+///
+/// `progress` is told the simulated time now and then.
+///
+/// # Errors
+///
+/// If the options make no sense. A run that fails is reported, not an error.
+pub fn run(options: &Options, mut progress: impl FnMut(Duration)) -> Result<Report, String> {
+    let mut world = World::new(options.clone())?;
+    let step = Duration::from_secs(5);
+    while world.elapsed() < options.duration && world.violation().is_none() {
+        world.run_for(step.min(options.duration - world.elapsed()));
+        progress(world.elapsed());
+    }
+    let healed = heal(&mut world, options, &mut progress);
+    if world.violation().is_none() {
+        idle_faults(&mut world, options);
+    }
+    Ok(report(&world, options, healed))
+}
+
+/// Ends all faults and waits until all is as it must be, and for a while longer.
+fn heal(
+    world: &mut World,
+    options: &Options,
+    progress: &mut impl FnMut(Duration),
+) -> Option<Duration> {
+    if world.violation().is_some() {
+        return None;
+    }
+    world.heal();
+    let start = world.elapsed();
+    let bound = bound(&defaults(), options.faults);
+    while world.violation().is_none() {
+        let lacking = unmet(world);
+        if lacking.is_empty() {
+            let after = world.elapsed() - start;
+            stay(world);
+            return Some(after);
+        }
+        if world.elapsed() - start > bound {
+            let first: Vec<_> = lacking.iter().take(6).map(String::as_str).collect();
+            let more = lacking.len() - first.len();
+            let what = format!("after {bound:?}: {} ({more} more)", first.join("; "));
+            world.object("all is well after healing", Vec::new(), what);
+        }
+        world.run_for(Duration::from_secs(1));
+        progress(world.elapsed());
+    }
+    None
+}
+
+/// What has come true stays true, for as long as it takes to notice that somebody is silent.
+fn stay(world: &mut World) {
+    world.run_for(defaults().alive_expiration_timeout + Duration::from_secs(5));
+    let lacking = unmet(world);
+    if let Some(first) = lacking.first() {
+        let what = format!("{first} ({} more)", lacking.len() - 1);
+        world.object("all stays well", Vec::new(), what);
+    }
+}
+
+/// A class of faults that is switched on and never strikes proves nothing.
+fn idle_faults(world: &mut World, options: &Options) {
+    let is_long = options.duration >= Duration::from_secs(1800) && options.peers >= 8;
+    let idle: Vec<_> = options
+        .faults
+        .iter()
+        .filter(|class| *class != FaultClass::Latency && world.fired().count(*class) == 0)
+        .map(FaultClass::as_str)
+        .collect();
+    if is_long && !idle.is_empty() {
+        let what = format!("these never struck: {}", idle.join(", "));
+        world.object("every fault strikes", Vec::new(), what);
+    }
+}
+
+fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report {
+    let metrics = world.metrics();
+    let totals = world.totals();
+    let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
+    let millis = |per_mille| metrics.delivery(per_mille).map_or(0.0, |at| at.as_secs_f64() * 1e3);
+    Report {
+        seed: options.seed,
+        peers: options.peers,
+        simulated_secs: world.elapsed().as_secs_f64(),
+        events: world.events(),
+        messages: metrics.messages,
+        bytes: metrics.bytes,
+        copies_per_block: ratio(totals.block_copies, totals.blocks_received),
+        checks_per_statement: ratio(totals.verifies, totals.unique_messages),
+        full_membership_secs: metrics.full_membership.map(|at| at.as_secs_f64()),
+        delivery_ms: [500, 990, 1000].map(millis),
+        healed_secs: healed.map(|after| after.as_secs_f64()),
+        faults: world.fired().iter().map(|(class, count)| (class.as_str(), count)).collect(),
+        digest: format!("{:016x}", world.digest()),
+        failure: world.violation().map(|violation| failure(world, violation, options)),
+    }
+}
+
+fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
+    let Options { seed, peers, orgs, duration, faults, .. } = options;
+    let minutes = duration.as_secs_f64() / 60.0;
+    Failure {
+        checker: violation.checker,
+        what: violation.to_string(),
+        command: format!(
+            "cargo run --release -p gossip-tests --bin sim -- --seed {seed} --peers {peers} \
+             --orgs {orgs} --minutes {minutes} --faults {faults}"
+        ),
+        trace: world.trace(&violation.hosts, 60),
+    }
+}
+
+/// The configuration that every node has but for who it is.
+fn defaults() -> Config {
+    let nobody = PkiId::new([0; 32]);
+    let identity = Identity::new(Vec::new());
+    Config::new(identity, nobody, OrgId::from(""), Endpoint::new(""))
+}

@@ -1,0 +1,72 @@
+//! What becomes of jobs: done after a while, sometimes late, failed or lost.
+
+use std::time::Duration;
+
+use gossip_core::{Event, Job, JobClass, JobKind, Outcome};
+
+use super::{
+    check::Seen,
+    crypto::Backend,
+    draws::scale,
+    host::{Fate, Input},
+    options::FaultClass,
+    world::World,
+};
+
+impl World {
+    /// Draws what becomes of a job and when.
+    pub(super) fn begin(&mut self, host: usize, job: Job) {
+        let bits = self.draws.jobs.bits();
+        let usual = Duration::from_micros(50 + scale(bits, 150));
+        let is_struck = self.has(FaultClass::Jobs) && !self.is_healed;
+        let (after, fate) = match bits & 0xff {
+            _ if !is_struck => (usual, Fate::Done),
+            0 => (usual, Fate::Lost),
+            1 => (usual, Fate::Failed),
+            2..=9 => (Duration::from_micros(scale(bits.rotate_left(21), 8_000_000)), Fate::Done),
+            _ => (usual, Fate::Done),
+        };
+        if after > usual || fate != Fate::Done {
+            self.fired.strike(FaultClass::Jobs);
+        }
+        // One thread does what concerns the ledger, in order: no such job overtakes another.
+        let mut at = self.now + after;
+        if job.class() == JobClass::Ledger {
+            at = at.max(self.hosts[host].ledger_at);
+            self.hosts[host].ledger_at = at;
+        }
+        self.plan_input(at, host, Input::Job { job: Box::new(job), fate });
+    }
+
+    /// Does a job and answers it, unless its fate is another.
+    pub(super) fn on_job(&mut self, host: usize, job: Job, fate: Fate) {
+        if fate == Fate::Failed {
+            let completion = job.complete(Outcome::Failed("the pool is full".into()));
+            return self.handle(host, Event::JobDone(completion));
+        }
+        match job.kind() {
+            JobKind::Sign { payload } if fate == Fate::Done => {
+                self.observe(host, &Seen::Signed { payload });
+            }
+            JobKind::Commit { channel, number, block } => {
+                let Some(ix) = self.layout.channel(channel) else { return };
+                let (number, height) = (*number, self.hosts[host].heights[ix]);
+                self.observe(host, &Seen::Committed { channel, number, height, block });
+                if number == height {
+                    self.append(host, ix, number);
+                }
+            }
+            _ => {}
+        }
+        if fate == Fate::Lost {
+            return;
+        }
+        let backend = Backend {
+            authority: &self.authority,
+            key: &self.hosts[host].credentials.key,
+            readers: &self.layout,
+        };
+        let completion = job.run(&backend, &backend);
+        self.handle(host, Event::JobDone(completion));
+    }
+}

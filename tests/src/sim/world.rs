@@ -1,0 +1,462 @@
+//! The world: all hosts, what is between them, and the loop that lets things happen.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use gossip_core::{
+    Action, ChannelId, Command, ConnId, Event, Instant, Node, Notice, PkiId, UnixTime,
+};
+
+use super::{
+    byzantine::Memory,
+    check::{Checkers, Facts, Issued, Seen, Violation},
+    crypto::Authority,
+    digest::Digest,
+    draws::Draws,
+    faults::{Control, Fired},
+    host::{Host, Input},
+    layout::Layout,
+    metrics::Metrics,
+    network::Network,
+    options::{FaultClass, Options},
+    orderer::Orderer,
+    queue::Queue,
+    trace::{Trace, What},
+};
+
+/// All hosts and what is between them.
+#[derive(Debug)]
+pub struct World {
+    pub(super) options: Options,
+    pub(super) now: Instant,
+    pub(super) layout: Layout,
+    pub(super) authority: Authority,
+    pub(super) hosts: Vec<Host>,
+    pub(super) net: Network,
+    pub(super) orderer: Orderer,
+    pub(super) queue: Queue<Planned>,
+    pub(super) draws: Streams,
+    pub(super) is_healed: bool,
+    pub(super) fired: Fired,
+    pub(super) memory: Memory,
+    pub(super) metrics: Metrics,
+    pub(super) trace: Trace,
+    pub(super) issued: BTreeMap<PkiId, Issued>,
+    /// Frames that each connection's driver has written since it was last asked.
+    pub(super) written: Vec<(ConnId, u32)>,
+    digest: Digest,
+    checkers: Checkers,
+    violation: Option<Violation>,
+}
+
+/// Counters of all nodes together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Block copies that arrived.
+    pub block_copies: u64,
+    /// Blocks that arrived for the first time.
+    pub blocks_received: u64,
+    /// Signatures that were checked.
+    pub verifies: u64,
+    /// Statements and blocks that were news.
+    pub unique_messages: u64,
+}
+
+/// Something that is to happen.
+#[derive(Debug)]
+pub(super) enum Planned {
+    /// Something reaches a host, unless it was started again meanwhile.
+    Input { host: usize, generation: u32, input: Input },
+    /// Something happens to the world.
+    Control(Control),
+}
+
+/// One stream of random choices for each use.
+#[derive(Debug)]
+pub(super) struct Streams {
+    pub(super) byzantine: Draws,
+    pub(super) frames: Draws,
+    pub(super) hosts: Draws,
+    pub(super) jobs: Draws,
+    pub(super) orderer: Draws,
+    pub(super) plan: Draws,
+}
+
+impl World {
+    /// Makes a world whose hosts will start within the first seconds.
+    ///
+    /// # Errors
+    ///
+    /// If the options make no sense.
+    pub fn new(options: Options) -> Result<Self, String> {
+        options.check()?;
+        let fork = |name| Draws::fork(options.seed, name);
+        let layout = Layout::new(&options);
+        let mut world = Self {
+            now: Instant::from_nanos(1_000_000_000),
+            authority: Authority::new(fork("authority").bytes32()),
+            hosts: Vec::new(),
+            net: Network::new(options.seed, options.peers),
+            orderer: Orderer::new(layout.channels.len()),
+            queue: Queue::default(),
+            draws: Streams {
+                byzantine: fork("byzantine"),
+                frames: fork("frames"),
+                hosts: fork("hosts"),
+                jobs: fork("jobs"),
+                orderer: fork("orderer"),
+                plan: fork("plan"),
+            },
+            is_healed: false,
+            fired: Fired::default(),
+            memory: Memory::default(),
+            metrics: Metrics::new(options.peers),
+            trace: Trace::new(4096),
+            issued: BTreeMap::new(),
+            written: Vec::new(),
+            digest: Digest::default(),
+            checkers: Checkers::new(options.peers),
+            violation: None,
+            layout,
+            options,
+        };
+        (0..world.options.peers).for_each(|ix| world.add_host(ix));
+        world.plan_controls();
+        Ok(world)
+    }
+
+    /// Lets things happen for a while, or until a checker objects.
+    pub fn run_for(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while self.violation.is_none() {
+            let Some((at, planned)) = self.queue.pop(until) else {
+                self.now = until;
+                return;
+            };
+            self.now = at;
+            match planned {
+                Planned::Input { host, generation, input } => {
+                    if self.hosts[host].generation == generation {
+                        self.take(host, input);
+                    }
+                }
+                Planned::Control(control) => self.control(control),
+            }
+        }
+    }
+
+    /// Returns the time since the beginning.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.now - Instant::from_nanos(1_000_000_000)
+    }
+
+    /// Returns the first thing that may not be.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Returns the hash of everything that the nodes did.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest.value()
+    }
+
+    /// Returns the measurements.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Returns how often each class of faults struck.
+    #[must_use]
+    pub fn fired(&self) -> &Fired {
+        &self.fired
+    }
+
+    /// Returns who is who.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Returns the node on a host, while it runs.
+    #[must_use]
+    pub fn node(&self, host: usize) -> Option<&Node> {
+        self.hosts[host].node.as_ref()
+    }
+
+    /// Says whether a host's driver is hostile.
+    #[must_use]
+    pub fn is_byzantine(&self, host: usize) -> bool {
+        self.hosts[host].is_byzantine
+    }
+
+    /// Returns the name that a host's present identity has.
+    #[must_use]
+    pub fn pki_id(&self, host: usize) -> PkiId {
+        self.hosts[host].credentials.facts.pki_id
+    }
+
+    /// Returns the number of blocks in a host's ledger, and how many there are.
+    #[must_use]
+    pub fn heights(&self, host: usize, channel: usize) -> (u64, u64) {
+        (self.hosts[host].heights[channel], self.orderer.height(channel))
+    }
+
+    /// Counts the events that were planned so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.queue.planned()
+    }
+
+    /// Writes the last `count` things that concern the hosts, all of them if there are none.
+    #[must_use]
+    pub fn trace(&self, hosts: &[usize], count: usize) -> Vec<String> {
+        self.trace.lines(hosts, count, &self.layout)
+    }
+
+    /// Shows something to the checkers as if a host had done it; the first objection is kept.
+    ///
+    /// What a hostile host does is not held against the nodes.
+    pub fn observe(&mut self, host: usize, seen: &Seen<'_>) {
+        if self.hosts[host].is_byzantine || self.violation.is_some() {
+            return;
+        }
+        let facts = Facts {
+            now: self.now,
+            layout: &self.layout,
+            authority: &self.authority,
+            issued: &self.issued,
+        };
+        self.violation = self.checkers.see(host, seen, &facts).err();
+    }
+
+    /// Notes that something may not be which no host did.
+    pub(super) fn object(&mut self, checker: &'static str, hosts: Vec<usize>, what: String) {
+        let violation = Violation { at: self.now, checker, hosts, what };
+        self.violation.get_or_insert(violation);
+    }
+
+    pub(super) fn has(&self, class: FaultClass) -> bool {
+        self.options.faults.has(class)
+    }
+
+    /// Notes that something befell a host.
+    pub(super) fn befall(&mut self, host: usize, text: impl Into<String>) {
+        self.trace.note(self.now, host, What::Fault(text.into()));
+    }
+
+    pub(super) fn plan_control(&mut self, after: Duration, control: Control) {
+        self.queue.push(self.now + after, Planned::Control(control));
+    }
+
+    /// Plans that something reaches a host.
+    pub(super) fn plan_input(&mut self, at: Instant, host: usize, input: Input) {
+        let generation = self.hosts[host].generation;
+        self.queue.push(at, Planned::Input { host, generation, input });
+    }
+
+    /// Lets something reach a host, or wait while it stands still.
+    pub(super) fn take(&mut self, host: usize, input: Input) {
+        let state = &mut self.hosts[host];
+        if state.node.is_none() {
+            return;
+        }
+        if state.is_paused {
+            return state.backlog.push_back(input);
+        }
+        match input {
+            Input::Tick => self.tick(host),
+            Input::Event(event) => self.handle(host, *event),
+            Input::Written { conn, frames } => self.on_written(host, conn, frames),
+            Input::Arrived { conn, parcel, is_copy } => {
+                self.on_arrived(host, conn, parcel, is_copy)
+            }
+            Input::Job { job, fate } => self.on_job(host, *job, fate),
+        }
+    }
+
+    /// Gives an event to a node.
+    pub(super) fn handle(&mut self, host: usize, event: Event) {
+        if let Some(node) = &mut self.hosts[host].node {
+            node.handle(self.now, event);
+            self.drain(host);
+        }
+    }
+
+    /// Gives a command to a node, which may refuse it.
+    pub(super) fn command(&mut self, host: usize, command: Command) {
+        let Some(node) = &mut self.hosts[host].node else { return };
+        let text = format!("{command:?}").chars().take(60).collect::<String>();
+        if let Err(error) = node.command(self.now, command) {
+            self.object("commands are taken", vec![host], format!("{text}: {error}"));
+        }
+        self.drain(host);
+    }
+
+    fn tick(&mut self, host: usize) {
+        let state = &mut self.hosts[host];
+        // Another tick was planned since, or this one was given.
+        if state.tick_at != Some(self.now) {
+            return;
+        }
+        state.tick_at = None;
+        let Some(node) = &mut state.node else { return };
+        if node.poll_timeout().is_some_and(|at| at <= self.now) {
+            node.handle(self.now, Event::Tick);
+            let next = node.poll_timeout();
+            self.observe(host, &Seen::Ticked { next });
+        }
+        self.drain(host);
+    }
+
+    /// Carries out what a node wants, and plans its next tick.
+    pub(super) fn drain(&mut self, host: usize) {
+        let mut actions = 0;
+        while let Some(action) = self.hosts[host].node.as_mut().and_then(Node::poll_action) {
+            actions += 1;
+            self.digest.action(self.now, host, &action);
+            self.perform(host, action);
+        }
+        self.return_credit(host);
+        self.observe(host, &Seen::Batch { actions });
+        self.plan_tick(host);
+    }
+
+    /// Plans the next tick of a node, unless one is planned that is not later.
+    pub(super) fn plan_tick(&mut self, host: usize) {
+        let state = &mut self.hosts[host];
+        let next = state.node.as_ref().and_then(Node::poll_timeout);
+        let Some(next) = next.map(|at| at.max(self.now)) else { return };
+        if state.tick_at.is_none_or(|planned| next < planned) {
+            state.tick_at = Some(next);
+            self.plan_input(next, host, Input::Tick);
+        }
+    }
+
+    fn perform(&mut self, host: usize, action: Action) {
+        let remote = match &action {
+            Action::Send { conn, .. } => self.net.end(*conn).map(|end| end.remote),
+            _ => None,
+        };
+        self.trace.note(self.now, host, What::of(&action, remote));
+        match action {
+            Action::Dial { dial, endpoint, purpose } => self.dial(host, dial, &endpoint, purpose),
+            Action::Send { conn, frame } => self.send(host, conn, frame),
+            Action::Close { conn, .. } => self.close(host, conn),
+            Action::Job(job) => self.begin(host, job),
+            Action::Notify(notice) => self.listen(host, &notice),
+        }
+    }
+
+    fn listen(&mut self, host: usize, notice: &Notice) {
+        self.observe(host, &Seen::Noticed(notice));
+        match notice {
+            Notice::MemberAlive { pki_id, .. } => self.metrics.came_alive(host, *pki_id),
+            Notice::MemberDead { pki_id } | Notice::MemberForgotten { pki_id } => {
+                self.metrics.died(host, pki_id);
+            }
+            _ => {}
+        }
+        if self.metrics.full_membership.is_none() && self.is_membership_full() {
+            self.metrics.full_membership = Some(self.elapsed());
+        }
+    }
+
+    fn is_membership_full(&self) -> bool {
+        let all = self.hosts.len() - 1;
+        self.metrics.alive.iter().all(|alive| alive.len() >= all)
+    }
+
+    /// Looks into a node from outside, as an operator would.
+    pub(super) fn look_into(&mut self, host: usize) {
+        let state = &self.hosts[host];
+        let wall = state.wall(self.now);
+        let Some(node) = state.node.as_ref().filter(|_| !state.is_paused) else { return };
+        let (members, identities) = (node.members(), node.identities());
+        let connections = node.stats().connections;
+        let (members, identities) = (&members, &identities);
+        self.observe(host, &Seen::View { wall, members, identities, connections });
+    }
+
+    fn add_host(&mut self, ix: usize) {
+        let draws = &mut self.draws.hosts;
+        let (expires, share) = (draws.chance(150), 300 + draws.below(600));
+        let starts = draws.between(Duration::ZERO, Duration::from_secs(5));
+        let after = self.options.duration.mul_f64(share as f64 / 1000.0);
+        let expires_at = super::host::START + after + self.elapsed();
+        let expires_at = Some(expires_at).filter(|_| expires && self.has(FaultClass::Expiry));
+        let is_byzantine = self.is_byzantine_place(ix);
+        let credentials = self.issue(ix, 0, expires_at, is_byzantine);
+        let mut host = Host::new(credentials, self.layout.channels.len());
+        host.is_byzantine = is_byzantine;
+        self.hosts.push(host);
+        if expires_at.is_some() {
+            self.fired.strike(FaultClass::Expiry);
+            let renews = self.draws.hosts.between(Duration::ZERO, Duration::from_secs(60));
+            self.plan_control(after + renews, Control::Renew { host: ix });
+        }
+        self.plan_control(starts, Control::Start { host: ix });
+    }
+
+    /// Issues an identity to a host.
+    pub(super) fn issue(
+        &mut self,
+        host: usize,
+        serial: u32,
+        expires_at: Option<UnixTime>,
+        is_byzantine: bool,
+    ) -> super::crypto::Credentials {
+        let (org, name) = (self.layout.org_name(host), &self.layout.names[host]);
+        let credentials = self.authority.issue(&org, name, serial, expires_at);
+        let issued = Issued { host, expires_at, is_byzantine };
+        self.issued.insert(credentials.facts.pki_id, issued);
+        credentials
+    }
+
+    /// Starts the node of a host that is down.
+    pub(super) fn start(&mut self, ix: usize) {
+        let host = &mut self.hosts[ix];
+        if host.node.is_some() {
+            return;
+        }
+        host.generation += 1;
+        host.tick_at = None;
+        let config = host.config(ix, &self.layout, self.now, &mut self.draws.hosts);
+        let seen = Seen::Started {
+            pki_id: config.pki_id,
+            wall: config.wall_clock,
+            endpoints: (&self.layout.internal(ix), &self.layout.external(ix)),
+            limits: &config.limits.clone(),
+        };
+        host.node = Some(Node::new(config, self.now).expect("a set-up that a node can run with"));
+        self.metrics.started(ix);
+        self.befall(ix, "starts");
+        self.observe(ix, &seen);
+        self.drain(ix);
+        for channel in self.layout.channels_of(ix) {
+            let config = self.layout.channels[channel].config.clone();
+            let (id, height) = (self.channel_id(channel), self.hosts[ix].heights[channel]);
+            let height = Some(height);
+            self.command(ix, Command::JoinChannel { channel: id, config, height });
+        }
+    }
+
+    /// Adds the counters of all nodes that run.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for stats in self.hosts.iter().filter_map(|host| host.node.as_ref()).map(Node::stats) {
+            totals.block_copies += stats.block_copies;
+            totals.blocks_received += stats.blocks_received;
+            totals.verifies += stats.verifies;
+            totals.unique_messages += stats.unique_messages;
+        }
+        totals
+    }
+
+    pub(super) fn channel_id(&self, channel: usize) -> ChannelId {
+        self.layout.channels[channel].id.clone()
+    }
+}
