@@ -1,5 +1,6 @@
 //! A gossip peer and its tools.
 
+mod config;
 mod crypto;
 mod demo;
 

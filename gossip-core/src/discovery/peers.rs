@@ -12,6 +12,8 @@ use crate::{Endpoint, Instant, PkiId, Stamp, timers::Timers, wire::Alive};
 pub(crate) struct Peer {
     /// The newest statement that was taken from it.
     pub(crate) message: Arc<Alive>,
+    /// The one before.
+    previous: Option<Arc<Alive>>,
     /// Where other organisations reach it.
     pub(crate) endpoint: Option<Endpoint>,
     /// Where its own organisation reaches it, also if the newest copy came without (D-18).
@@ -26,6 +28,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Iterates over the last statements that were taken from it.
+    pub(super) fn statements(&self) -> impl Iterator<Item = &Alive> {
+        core::iter::once(&self.message).chain(&self.previous).map(AsRef::as_ref)
+    }
+
     /// Returns the version of its newest statement.
     pub(crate) fn stamp(&self) -> Stamp {
         self.message.stamp
@@ -133,7 +140,7 @@ impl Peers {
         }
         peer.endpoint.clone_from(&alive.endpoint);
         peer.metadata = alive.metadata.clone();
-        peer.message = Arc::clone(alive);
+        peer.previous = Some(core::mem::replace(&mut peer.message, Arc::clone(alive)));
         peer.last_seen = now;
         if peer.is_alive {
             return Change::Refreshed;
@@ -187,6 +194,7 @@ impl Peers {
     fn insert(&mut self, alive: &Arc<Alive>, is_alive: bool, now: Instant) {
         let peer = Peer {
             message: Arc::clone(alive),
+            previous: None,
             endpoint: alive.endpoint.clone(),
             internal_endpoint: alive.internal_endpoint.clone(),
             metadata: alive.metadata.clone(),

@@ -315,9 +315,11 @@ impl Node {
             }
             return;
         };
+        let known = self.channels[ix.0 as usize].info(&info.pki_id);
+        let is_news = known.is_none_or(|known| known.envelope != info.envelope);
+        self.stats.unique_messages += u64::from(is_news);
         let info = Verified::attest(info);
         let stored = self.channel(ix, |channel, cx| channel.on_state_info(info, cx));
-        self.stats.unique_messages += u64::from(stored.is_some());
         if let Some(info) = stored {
             self.on_height_of(ix, info.height);
             if role == InfoRole::Pushed {

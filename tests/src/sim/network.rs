@@ -150,7 +150,9 @@ impl Network {
     #[must_use]
     pub(super) fn latency(&self, one: usize, other: usize, do_links_differ: bool) -> Duration {
         let mut hash = Digest::default();
-        [self.seed, one.min(other) as u64, one.max(other) as u64].map(|word| hash.word(word));
+        for word in [self.seed, one.min(other) as u64, one.max(other) as u64] {
+            hash.word(word);
+        }
         let bits = hash.value();
         let micros = match do_links_differ {
             false => 200 + scale(bits, 800),

@@ -63,12 +63,6 @@ impl Trace {
         Self { entries: VecDeque::new(), size }
     }
 
-    /// Says whether anything is kept.
-    #[must_use]
-    pub(super) fn is_on(&self) -> bool {
-        self.size > 0
-    }
-
     /// Notes something.
     pub(super) fn note(&mut self, at: Instant, host: usize, what: What) {
         if self.entries.len() >= self.size {
