@@ -105,6 +105,17 @@ impl Claim {
         Self { conn, from, what }
     }
 
+    /// Returns who must have signed it; `None` for a block, which the orderers sign.
+    pub(super) const fn author(&self) -> Option<PkiId> {
+        match &self.what {
+            What::Alive { alive, .. } => Some(alive.pki_id),
+            What::Info { info, .. } => Some(info.pki_id),
+            What::Identity(message) => Some(message.pki_id),
+            What::Leadership { leadership, .. } => Some(leadership.pki_id),
+            What::Block { .. } => None,
+        }
+    }
+
     /// Returns the update that a block came in.
     pub(super) const fn batch(&self) -> Option<&Batch> {
         match &self.what {

@@ -257,6 +257,10 @@ impl Node {
         if let What::Block { .. } = leader.what {
             return self.on_block_verified(core::iter::once(leader).chain(twins), &sources);
         }
+        // Its author's identity may have gone while the signature was checked.
+        if leader.author().is_some_and(|author| self.identities.get(&author).is_none()) {
+            return self.stats.count(Fault::UnknownIdentity);
+        }
         for claim in core::iter::once(leader).chain(twins) {
             match claim.what {
                 What::Alive { alive, role } => {

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{ChannelId, CloseReason, Event, Fault, JobKind, Notice, Outcome, wire};
+use crate::{ChannelId, CloseReason, Command, Event, Fault, JobKind, Notice, Outcome, wire};
 
 use super::{
     hand::{Hand, frame},
@@ -117,6 +117,25 @@ fn an_answer_that_another_node_gave_does_nothing() {
     let completion = job.complete(Outcome::Accepted);
     net.handle(other, Event::JobDone(completion));
     assert!(net.peers[other].members().is_empty());
+}
+
+/// An identity may go while a statement under it is being checked: nobody is alive without one.
+#[test]
+fn a_statement_whose_author_was_forgotten_while_it_was_checked_is_not_taken() {
+    let (mut net, hand) = node_and_hand();
+    net.peers[0].jobs = hold_checks;
+    net.send(hand.conn, frame(&hand.alive(1)));
+    net.send(hand.conn, frame(&hand.state_info("ch", 1, 1)));
+    net.run_for(SECOND);
+    assert_eq!(net.peers[0].held.len(), 2);
+    net.peers[0].jobs = |_| Fate::Answered;
+    net.peers[0].backend.revoked.insert(hand.identity.as_bytes().clone());
+    net.command(0, Command::SuspectPeers);
+    net.run_for(SECOND);
+    net.answer_held(0);
+    net.run_for(SECOND);
+    assert!(net.peers[0].members().is_empty());
+    assert_nobody_is_blamed(&net);
 }
 
 /// D4.c and the end of a Fabric quirk: the heart goes on beating after a signature failed.
