@@ -3,6 +3,7 @@
 mod config;
 mod crypto;
 mod demo;
+mod start;
 
 use std::{io, process::ExitCode};
 
@@ -11,8 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 /// A gossip peer that speaks Hyperledger Fabric's protocol, and its tools.
 ///
-/// RUST_LOG says what is logged to stderr, for example RUST_LOG=gossip_tokio=debug.
-/// Nothing but errors is logged without it.
+/// RUST_LOG says what is logged to stderr, for example RUST_LOG=gossip_tokio=debug. Without it a
+/// peer logs what operators should know, and the tools nothing but errors.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
@@ -23,22 +24,29 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Start(start::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    let default = match cli.command {
+        Command::Demo(_) => "error",
+        Command::Start(_) => "info",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    let Command::Demo(args) = cli.command;
-    match demo::run(&args) {
-        Ok(demo::Ending::Complete) => ExitCode::SUCCESS,
-        Ok(demo::Ending::Missing) => ExitCode::FAILURE,
-        Ok(demo::Ending::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let ending = match cli.command {
+        Command::Demo(args) => demo::run(&args).map(|ending| match ending {
+            demo::Ending::Complete => ExitCode::SUCCESS,
+            demo::Ending::Missing => ExitCode::FAILURE,
+            demo::Ending::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
+        }),
+        Command::Start(args) => start::run(&args).map(|()| ExitCode::SUCCESS),
+    };
+    ending.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
 }
 
 /// What shells take for "ended by Ctrl-C".

@@ -1,0 +1,290 @@
+use std::{collections::BTreeMap, fs};
+
+use super::{
+    keys::{Kind, Zero},
+    *,
+};
+
+fn load(yaml: &str, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let folder = Folder::new();
+    let file = folder.0.join("core.yaml");
+    fs::write(&file, yaml).expect("a file");
+    let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    let settings = Settings::load(&file, variables.iter().map(owned));
+    settings.map_err(|error| {
+        let folder = folder.0.display().to_string() + "/";
+        let problems = error.problems.iter().map(|problem| problem.replace(&folder, ""));
+        ConfigError { problems: problems.collect() }
+    })
+}
+
+fn problems(yaml: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    load(yaml, variables).expect_err(yaml).problems
+}
+
+/// C1.2.a and the tables of sections 2 to 7.
+#[test]
+fn every_key_of_the_protocols_tables_has_its_type_default_and_zero() {
+    let described = described_keys();
+    assert!(described.len() > 70, "only {} keys were found", described.len());
+    let known: BTreeMap<_, _> = KEYS.iter().map(|key| (key.name, key)).collect();
+    for (name, [kind, unset, zero]) in &described {
+        let key = known.get(&**name).unwrap_or_else(|| panic!("{name} is not known"));
+        let expected = match &**unset {
+            "empty" | "—" | "none" | "start error" => "",
+            "= aliveExpirationTimeout" | "5 × aliveTimeInterval" => "0s",
+            unset => unset.split(" (").next().unwrap_or_default().trim_matches('*'),
+        };
+        let expected_kind = match kind.split(' ').next() {
+            _ if key.kind == Kind::Any => Kind::Any,
+            Some("bool") => Kind::Bool,
+            Some("dur") => Kind::Duration,
+            Some("int") => Kind::Int,
+            Some("list") if kind == "list of path" => Kind::Paths,
+            Some("list") => Kind::List,
+            Some("path") => Kind::Path,
+            Some("str") => Kind::Text,
+            _ => panic!("{name} is a {kind}"),
+        };
+        assert_eq!(key.kind, expected_kind, "{name}");
+        let read = |text: &str| {
+            let unset = Key { unset: Box::leak(text.to_owned().into_boxed_str()), ..**key };
+            Value::unset(&unset, Path::new(""))
+        };
+        assert_eq!(read(key.unset), read(expected), "{name}");
+        match &**zero {
+            "D" => assert_eq!(key.zero, Zero::Default, "{name}"),
+            "H" => assert_eq!(key.zero, Zero::Honoured, "{name}"),
+            _ => {}
+        }
+    }
+    let described: BTreeMap<_, _> = described.into_iter().collect();
+    for key in KEYS {
+        assert!(described.contains_key(key.name), "{} is described nowhere", key.name);
+    }
+}
+
+/// Reads type, unset value and meaning of zero of all keys of a peer out of the description.
+fn described_keys() -> Vec<(String, [String; 3])> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol/97-config-and-metrics.md");
+    let text = fs::read_to_string(path).expect("the description of the configuration");
+    let (mut prefix, mut has_zero, mut keys) = ("", false, Vec::new());
+    for line in text.lines() {
+        let section = line.trim_start_matches('#').trim_start();
+        if line.starts_with("##") {
+            prefix =
+                PREFIXES.iter().find(|(start, _)| section.starts_with(start)).map_or("", |p| p.1);
+        }
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        if line.starts_with("| key |") {
+            has_zero = cells.contains(&"zero");
+        }
+        if prefix.is_empty() || !line.starts_with("| `") {
+            continue;
+        }
+        for name in cells[1].split(", ").map(|name| name.trim_matches('`')) {
+            let name = format!("{}{name}", prefix.trim_end_matches('!'));
+            let zero = if has_zero { cells[5] } else { "" };
+            keys.push((name, [cells[2], cells[4], zero].map(str::to_owned)));
+        }
+    }
+    keys.retain(|(name, _)| name.starts_with("peer.") && !OF_OTHER_SERVICES.contains(&&**name));
+    keys
+}
+
+/// What the keys in a section's table begin with; `!` stands for nothing.
+const PREFIXES: [(&str, &str); 9] = [
+    ("2. ", "peer.gossip."),
+    ("3. ", "peer.gossip."),
+    ("4. ", "peer.gossip.pvtData."),
+    ("5. ", "peer.gossip.state."),
+    ("6. ", "peer.deliveryclient."),
+    ("7.1", "peer.keepalive."),
+    ("7.2", "peer.tls."),
+    ("7.3", "!"),
+    ("7.4", "!"),
+];
+
+const OF_OTHER_SERVICES: [&str; 3] =
+    ["peer.limits.concurrency.*", "peer.authentication.timewindow", "peer.validatorPoolSize"];
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    let settings = load("", &[]).expect("defaults");
+    assert_eq!(settings.duration("peer.gossip.pullInterval"), Duration::from_secs(4));
+    assert_eq!(settings.int("peer.gossip.propagatePeerNum"), 3);
+    assert_eq!(settings.duration("peer.gossip.pvtData.pullRetryThreshold"), Duration::ZERO);
+    assert!(settings.bool("peer.deliveryclient.blockGossipEnabled"));
+    assert_eq!(settings.text("peer.localMspType"), "bccsp");
+    assert!(settings.list("peer.gossip.bootstrap").is_empty());
+    assert_eq!(settings.path("peer.mspConfigPath"), None);
+}
+
+/// C1.2.a, C1.3.a
+#[test]
+fn the_environment_overrides_the_file_for_every_key() {
+    let yaml = "peer:\n  gossip:\n    pullInterval: 7s\n    pvtData: {pullRetryThreshold: 8s}\n";
+    let settings = load(yaml, &[]).expect("settings");
+    assert_eq!(settings.duration("peer.gossip.pullInterval"), Duration::from_secs(7));
+    let variables = [
+        ("CORE_PEER_GOSSIP_PULLINTERVAL", "1m30s"),
+        ("CORE_PEER_GOSSIP_PVTDATA_PULLRETRYTHRESHOLD", "9s"),
+    ];
+    let settings = load(yaml, &variables).expect("settings");
+    assert_eq!(settings.duration("peer.gossip.pullInterval"), Duration::from_secs(90));
+    let threshold = settings.duration("peer.gossip.pvtData.pullRetryThreshold");
+    assert_eq!(threshold, Duration::from_secs(9));
+    for key in KEYS {
+        let settings = load("", &[(&key.variable(), "1")]).map(|settings| {
+            let setting = settings.settings.get(key.name).expect("a setting");
+            setting.place.clone()
+        });
+        let place = match settings {
+            Ok(place) => place.expect("a place"),
+            Err(error) => error.to_string(),
+        };
+        assert!(place.starts_with(&key.variable()), "{}: {place}", key.name);
+    }
+}
+
+/// C1.2.b
+#[test]
+fn an_empty_variable_is_zero_or_the_default_where_zero_means_that() {
+    let yaml = "peer:\n  gossip:\n    externalEndpoint: a:1\n    pullInterval: 7s\n    \
+                state: {batchSize: 7}\n    bootstrap: b:1\n  tls: {enabled: true}\n";
+    let variables = [
+        ("CORE_PEER_GOSSIP_EXTERNALENDPOINT", ""),
+        ("CORE_PEER_GOSSIP_PULLINTERVAL", ""),
+        ("CORE_PEER_GOSSIP_STATE_BATCHSIZE", ""),
+        ("CORE_PEER_GOSSIP_BOOTSTRAP", ""),
+        ("CORE_PEER_TLS_ENABLED", ""),
+    ];
+    let settings = load(yaml, &variables).expect("settings");
+    assert_eq!(settings.text("peer.gossip.externalEndpoint"), "");
+    assert_eq!(settings.duration("peer.gossip.pullInterval"), Duration::from_secs(4));
+    assert_eq!(settings.int("peer.gossip.state.batchSize"), 0);
+    assert!(settings.list("peer.gossip.bootstrap").is_empty());
+    assert!(!settings.bool("peer.tls.enabled"));
+}
+
+/// C1.2.c
+#[test]
+fn lists_are_yaml_lists_or_words() {
+    let bootstrap = |yaml: &str, variables: &[_]| {
+        load(yaml, variables).expect("settings").list("peer.gossip.bootstrap").to_vec()
+    };
+    let expected = ["a:7051", "b:7051"].map(str::to_owned);
+    assert_eq!(bootstrap("peer: {gossip: {bootstrap: [a:7051, b:7051]}}", &[]), expected);
+    assert_eq!(bootstrap("peer: {gossip: {bootstrap: 'a:7051  b:7051'}}", &[]), expected);
+    let variables = [("CORE_PEER_GOSSIP_BOOTSTRAP", "a:7051 b:7051")];
+    assert_eq!(bootstrap("peer: {gossip: {bootstrap: c:1}}", &variables), expected);
+}
+
+/// C1.4
+#[test]
+fn relative_paths_are_relative_to_the_file_and_empty_ones_stay_empty() {
+    let yaml = "peer:\n  mspConfigPath: msp\n  tls:\n    cert: {file: /abs/server.crt}\n    \
+                clientRootCAs: {files: [a.crt, '', /b.crt]}\n    key: {file: ''}\n";
+    let folder = Folder::new();
+    let file = folder.0.join("core.yaml");
+    fs::write(&file, yaml).expect("a file");
+    let settings = Settings::load(&file, []).expect("settings");
+    assert_eq!(settings.path("peer.mspConfigPath"), Some(&*folder.0.join("msp")));
+    assert_eq!(settings.path("peer.tls.cert.file"), Some(Path::new("/abs/server.crt")));
+    assert_eq!(settings.path("peer.tls.key.file"), None);
+    let roots = [folder.0.join("a.crt"), PathBuf::from("/b.crt")];
+    assert_eq!(settings.paths("peer.tls.clientRootCAs.files"), roots);
+}
+
+/// C1.2.a
+#[test]
+fn keys_of_the_file_are_the_same_in_any_case() {
+    let settings = load("PEER: {Gossip: {PULLinterval: 9s}}", &[]).expect("settings");
+    assert_eq!(settings.duration("peer.gossip.pullInterval"), Duration::from_secs(9));
+}
+
+#[test]
+fn all_bad_values_are_named_with_line_or_variable_and_what_was_expected() {
+    let yaml = "peer:\n  gossip:\n    pullInterval: fast\n    pullPeerNum: -1\n    orgLeader: maybe\n    \
+                endpoint: [a]\n    bootstrap: [{a: b}]\n";
+    let problems = problems(yaml, &[("CORE_PEER_GOSSIP_DIALTIMEOUT", "3 s")]);
+    let expected = [
+        "core.yaml:7: peer.gossip.bootstrap: expected a list of texts, found a nested structure",
+        "core.yaml:6: peer.gossip.endpoint: expected a text, found a list",
+        "core.yaml:3: peer.gossip.pullInterval: expected a duration such as 4s, 500ms or 1m30s, \
+         not negative, found \"fast\"",
+        "core.yaml:4: peer.gossip.pullPeerNum: expected a whole number, not negative, found \"-1\"",
+        "CORE_PEER_GOSSIP_DIALTIMEOUT: expected a duration such as 4s, 500ms or 1m30s, not \
+         negative, found \"3 s\"",
+        "core.yaml:5: peer.gossip.orgLeader: expected true or false, found \"maybe\"",
+    ];
+    assert_eq!(problems, expected);
+}
+
+/// Q97-2
+#[test]
+fn a_duration_without_unit_is_refused_rather_than_taken_for_nanoseconds() {
+    let problems = problems("peer: {gossip: {pullInterval: 4}}", &[]);
+    assert!(problems[0].contains("core.yaml:1: peer.gossip.pullInterval: "), "{problems:?}");
+    assert!(problems[0].contains("nanoseconds"), "{problems:?}");
+}
+
+#[test]
+fn unknown_gossip_keys_of_the_file_are_errors_and_others_at_most_warnings() {
+    let yaml = "peer:\n  gossip:\n    pullIntervall: 4s\n    election: {grace: 1s}\n";
+    let expected = [
+        "core.yaml:4: peer.gossip.election.grace: no such key",
+        "core.yaml:3: peer.gossip.pullIntervall: no such key",
+    ];
+    assert_eq!(problems(yaml, &[]), expected);
+    assert_eq!(problems("peer:\n  gossip: 3\n", &[]), ["core.yaml:2: peer.gossip: no such key"]);
+    let yaml = "peer:\n  tls: {certificate: x}\n  gateway: {enabled: true}\nvm: {endpoint: y}\n";
+    let variables = [("CORE_PEER_GOSSIP_SKIPHANDSHAKE", "true"), ("CORE_VM_ENDPOINT", "z")];
+    let settings = load(yaml, &variables).expect("settings");
+    let [tls, variable] = settings.warnings() else { panic!("{:?}", settings.warnings()) };
+    assert!(tls.ends_with("core.yaml:2: peer.tls.certificate: no such key; ignored"), "{tls}");
+    assert_eq!(variable, "CORE_PEER_GOSSIP_SKIPHANDSHAKE: no such key; ignored");
+}
+
+#[test]
+fn the_file_is_the_named_one_or_where_the_variable_says_and_nowhere_else() {
+    let folder = Folder::new();
+    let file = folder.0.join("core.yaml");
+    let named = find(Some(Path::new("other.yaml")), Some(folder.0.as_os_str()));
+    assert_eq!(named, Ok(PathBuf::from("other.yaml")));
+    let missing = find(None, Some(folder.0.as_os_str())).expect_err("no file").to_string();
+    assert!(missing.contains(&*file.display().to_string()), "{missing}");
+    assert!(!missing.contains("/etc/hyperledger/fabric"), "{missing}");
+    fs::write(&file, "").expect("a file");
+    assert_eq!(find(None, Some(folder.0.as_os_str())), Ok(file));
+}
+
+#[test]
+fn a_missing_file_is_an_error_that_names_it() {
+    let error = Settings::load(Path::new("/no/such/core.yaml"), []).expect_err("no file");
+    assert!(error.to_string().starts_with("/no/such/core.yaml: expected a core.yaml: "), "{error}");
+}
+
+/// A folder that lives as long as a test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "gossipd-config-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,33 @@
+//! What can be asked of a peer.
+
+use std::path::PathBuf;
+
+/// Runs a peer that gossips with the Fabric peers of a network.
+///
+/// It is configured as a Fabric peer is: by a core.yaml, found in FABRIC_CFG_PATH or else in the
+/// current folder or /etc/hyperledger/fabric, and by environment variables CORE_… that override
+/// it, such as CORE_PEER_GOSSIP_BOOTSTRAP="peer0:7051 peer1:7051". Relative paths are relative to
+/// the file. The settings that count are those of peer.gossip, peer.tls and peer.keepalive, and
+/// peer.address, listenAddress, addressAutoDetect, localMspId, mspConfigPath, maxRecvMsgSize,
+/// maxSendMsgSize (the smaller holds both ways) and connectiontimeout.
+///
+/// What happens is printed to stdout, a line each; logs go to stderr, and RUST_LOG says which.
+/// SIGTERM or Ctrl-C end the peer, with exit status 0. What cannot be used ends it with status 1
+/// and an error that names file and line.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = NOT_SUPPORTED)]
+pub(crate) struct Args {
+    /// Reads this configuration file instead of searching for core.yaml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Prints JSON objects instead of text, one a line, each with what happened in "notice"
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a Fabric peer does and this one does not, for people.
+pub(crate) const NOT_SUPPORTED: &str = "\
+Not supported yet: leader election and delivery of blocks from the ordering service (blocks come
+from other peers), state transfer, private data, peer.keepalive.minInterval. Settings of these are
+checked and have no effect.";

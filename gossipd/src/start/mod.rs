@@ -1,0 +1,129 @@
+//! A peer of an organisation, set up as a Fabric peer is.
+
+mod args;
+mod identity;
+mod node;
+mod notices;
+
+use std::{env, error::Error, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use gossip_core::{ChannelId, JobError, Ledger};
+use gossip_msp::{BlockVerifier, Identities};
+use gossip_tokio::{Peer, Subscription};
+use serde_json::json;
+use tokio::{
+    runtime::{Handle, Runtime},
+    signal::unix::{SignalKind, signal},
+    task,
+};
+use tracing::{info, warn};
+
+pub(crate) use self::args::Args;
+use self::notices::Form;
+use crate::{
+    config::{self, ConfigError, Settings},
+    crypto::MspCrypto,
+};
+
+/// Why something could not be made or done, for people.
+type Failure = dyn Error + Send + Sync;
+
+/// Runs a peer until the process is asked to end.
+///
+/// # Errors
+///
+/// If the configuration or a file that it names cannot be used, or the peer cannot go on.
+pub(crate) fn run(args: &Args) -> Result<(), Box<Failure>> {
+    let file = config::find(args.config.as_deref(), env::var_os("FABRIC_CFG_PATH").as_deref())?;
+    let variables = env::vars_os()
+        .map(|(name, value)| [name, value].map(|text| text.to_string_lossy().into_owned()));
+    let settings = Settings::load(&file, variables.map(|[name, value]| (name, value)))?;
+    info!("configuration of {} with the environment:\n{settings}", file.display());
+    for warning in settings.warnings() {
+        warn!("{warning}");
+    }
+    warn_of_what_is_not_done(&settings)?;
+    let runtime = Runtime::new()?;
+    let ending = runtime.block_on(serve(args, &settings));
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    ending
+}
+
+async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let (msp, signer) = identity::local_msp(settings)?;
+    let config = node::config(settings, &signer)?;
+    let options = node::grpc_options(settings, &config);
+    let verifier = Arc::new(BlockVerifier::new());
+    let identities = Arc::new(Identities::new([msp]));
+    let crypto = Arc::new(MspCrypto::new(signer, identities, Arc::clone(&verifier)));
+    let started = json!({
+        "peer": format!("{:#}", config.pki_id),
+        "org": config.org.to_string(),
+        "endpoint": config.endpoint.as_str(),
+        "id": settings.text("peer.id"),
+    });
+    let mut builder = Peer::builder(config, crypto, Arc::new(NoChannels)).options(options);
+    if let Some(tls) = identity::tls(settings)? {
+        builder = builder.tls(tls);
+    }
+    let (handle, address) = builder.listen(node::listen_address(settings)?).await?;
+    let subscription = handle.subscribe(NOTICES_MAX).await?;
+    info!("listening on {address}");
+    let form = if args.json { Form::Json } else { Form::Text };
+    form.write(&mut io::stdout(), "started", started)?;
+    let printer = task::spawn_blocking(move || print(form, subscription));
+    let ending = tokio::select! {
+        _ = terminated.recv() => Ok(()),
+        _ = interrupted.recv() => Ok(()),
+        printed = printer => printed?.map_err(|error| format!("stdout: {error}").into()),
+        () = handle.stopped() => Err("the node has stopped".into()),
+    };
+    handle.stop().await;
+    ending
+}
+
+/// Prints notices until the node stops. A slow reader of stdout delays nobody else.
+fn print(form: Form, mut notices: Subscription) -> io::Result<()> {
+    let runtime = Handle::current();
+    let mut out = io::stdout();
+    while let Some(item) = runtime.block_on(notices.recv()) {
+        form.write_item(&mut out, &item)?;
+    }
+    Ok(())
+}
+
+/// Says once what the settings ask for and does not happen.
+fn warn_of_what_is_not_done(settings: &Settings) -> Result<(), ConfigError> {
+    let (dynamic, fixed) = ("peer.gossip.useLeaderElection", "peer.gossip.orgLeader");
+    if settings.bool(dynamic) && settings.bool(fixed) {
+        return Err(settings.error(fixed, format!("expected false where {dynamic} is true")));
+    }
+    warn!("{}", args::NOT_SUPPORTED.replace('\n', " "));
+    let asked = [dynamic, fixed, "peer.gossip.state.enabled"];
+    for key in asked.into_iter().filter(|key| settings.bool(key)) {
+        warn!("{key} is true and has no effect");
+    }
+    if settings.int("peer.maxRecvMsgSize") != settings.int("peer.maxSendMsgSize") {
+        warn!("of peer.maxRecvMsgSize and peer.maxSendMsgSize the smaller holds both ways");
+    }
+    Ok(())
+}
+
+/// The ledger of a peer that is in no channel.
+#[derive(Debug)]
+struct NoChannels;
+
+impl Ledger for NoChannels {
+    fn commit(&self, channel: &ChannelId, _: u64, _: &Bytes) -> Result<(), JobError> {
+        Err(JobError::failed(format!("channel {channel} was not joined")))
+    }
+}
+
+/// Notices that wait to be printed; a slow reader loses the oldest beyond.
+const NOTICES_MAX: usize = 16_384;
+
+/// How long threads may take to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

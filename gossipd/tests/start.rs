@@ -1,0 +1,251 @@
+//! The `start` command as operators run it: processes, files and sockets.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+#[test]
+fn two_peers_of_one_organisation_list_each_other_and_end_cleanly() {
+    let org = Organisation::new();
+    let ports = free_ports();
+    let mut peers = [0, 1].map(|index| {
+        let folder = org.peer(&format!("peer{index}"), ports[index], ports[0]);
+        Running::start(&folder, &[])
+    });
+    let started = peers.each_mut().map(|peer| peer.wait_for("started"));
+    for (index, peer) in peers.iter_mut().enumerate() {
+        let (own, other) = (&started[index], &started[1 - index]);
+        assert_eq!(own["org"], "Org1MSP");
+        let alive = peer.wait_for("member_alive");
+        assert_eq!((&alive["peer"], &alive["endpoint"]), (&other["peer"], &other["endpoint"]));
+    }
+    let [first, second] = peers;
+    assert_eq!(first.end(Signal::TERM), Some(0));
+    assert_eq!(second.end(Signal::INT), Some(0));
+}
+
+#[test]
+fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
+    let org = Organisation::new();
+    let ports = free_ports();
+    let own = ports.map(|port| format!("127.0.0.1:{port}"));
+    let mut peers = [0, 1].map(|index| {
+        let folder = org.peer(&format!("peer{index}"), 1, 1);
+        Running::start(
+            &folder,
+            &[
+                ("CORE_PEER_TLS_ENABLED", "false"),
+                ("CORE_PEER_ADDRESS", &own[index]),
+                ("CORE_PEER_LISTENADDRESS", &own[index]),
+                ("CORE_PEER_GOSSIP_BOOTSTRAP", &own.join(" ")),
+            ],
+        )
+    });
+    for (index, peer) in peers.iter_mut().enumerate() {
+        assert_eq!(peer.wait_for("member_alive")["endpoint"], own[1 - index]);
+    }
+}
+
+#[test]
+fn what_cannot_be_used_ends_the_start_with_file_and_line() {
+    let org = Organisation::new();
+    let folder = org.peer("peer0", 1, 1);
+    let error = failure(&folder, &[("CORE_PEER_GOSSIP_PULLINTERVAL", "fast")]);
+    assert!(error.contains("CORE_PEER_GOSSIP_PULLINTERVAL: expected a duration"), "{error}");
+    let file = folder.join("core.yaml");
+    let text = fs::read_to_string(&file).expect("the file");
+    fs::write(&file, text.replace("tls/server.crt", "tls/none.crt")).expect("a file");
+    let error = failure(&folder, &[]);
+    let place = format!("{}:9: peer.tls.cert.file: ", file.display());
+    assert!(error.contains(&place), "{error}");
+    assert!(error.contains("tls/none.crt"), "{error}");
+    fs::remove_dir_all(folder.join("msp/keystore")).expect("a folder");
+    let error = failure(&folder, &[]);
+    assert!(error.contains("core.yaml:4: peer.mspConfigPath: "), "{error}");
+}
+
+#[test]
+fn a_missing_configuration_is_an_error_that_says_where_it_was_sought() {
+    let folder = std::env::temp_dir().join("no-such-folder-of-a-peer");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gossipd"));
+    let command = command.arg("start").env("FABRIC_CFG_PATH", &folder).env("RUST_LOG", "error");
+    let output = command.output().expect("gossipd runs");
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output);
+    assert!(error.starts_with("error: expected a configuration file at "), "{error}");
+    assert!(error.contains(&*folder.display().to_string()), "{error}");
+}
+
+/// Runs a peer that does not get far, and returns what it says.
+fn failure(folder: &Path, variables: &[(&str, &str)]) -> String {
+    let output = command(folder, variables).output().expect("gossipd runs");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    text(&output)
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gossipd"));
+    command.args(["start", "--json"]).env("FABRIC_CFG_PATH", folder).env("RUST_LOG", "error");
+    command.envs(variables.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+/// A peer's process, killed if the test fails.
+struct Running {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Running {
+    fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = command(folder, variables);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("gossipd runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        Self { child, lines }
+    }
+
+    /// Reads lines until something has happened.
+    fn wait_for(&mut self, notice: &str) -> Value {
+        for line in self.lines.by_ref() {
+            let line: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
+            if line["notice"] == notice {
+                return line;
+            }
+        }
+        panic!("the peer ended before {notice}");
+    }
+
+    /// Sends a signal, and returns the exit status.
+    fn end(mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
+        assert!(self.lines.by_ref().all(|line| line.is_ok()));
+        self.child.wait().expect("an end").code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An organisation with its authorities, and a folder for its peers.
+struct Organisation {
+    folder: PathBuf,
+    identities: CertifiedIssuer<'static, KeyPair>,
+    tls: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Organisation {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("gossipd-start-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        Self { folder, identities: authority("ca.org1"), tls: authority("tlsca.org1") }
+    }
+
+    /// Lays out what a peer needs, and returns the folder with its `core.yaml`.
+    fn peer(&self, name: &str, port: u16, bootstrap: u16) -> PathBuf {
+        let folder = self.folder.join(name);
+        let write = |file: &str, text: &str| {
+            let file = folder.join(file);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+            fs::write(file, text).expect("a file");
+        };
+        write("msp/cacerts/ca.pem", &self.identities.pem());
+        let (certificate, key) = self.member(name);
+        write("msp/signcerts/cert.pem", &certificate);
+        write("msp/keystore/key.pem", &key);
+        let (certificate, key) = self.server(name);
+        write("tls/server.crt", &certificate);
+        write("tls/server.key", &key);
+        write("tls/ca.crt", &self.tls.pem());
+        write(
+            "core.yaml",
+            &format!(
+                "peer:\n\
+                 \x20 id: {name}\n\
+                 \x20 localMspId: Org1MSP\n\
+                 \x20 mspConfigPath: msp\n\
+                 \x20 address: 127.0.0.1:{port}\n\
+                 \x20 listenAddress: 127.0.0.1:{port}\n\
+                 \x20 tls:\n\
+                 \x20   enabled: true\n\
+                 \x20   cert: {{file: tls/server.crt}}\n\
+                 \x20   key: {{file: tls/server.key}}\n\
+                 \x20   rootcert: {{file: tls/ca.crt}}\n\
+                 \x20   clientAuthRequired: true\n\
+                 \x20 gossip:\n\
+                 \x20   bootstrap: 127.0.0.1:{bootstrap}\n"
+            ),
+        );
+        folder
+    }
+
+    fn member(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = params(&format!("{name}.org1"));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.identities).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn server(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = params(&format!("{name}.org1"));
+        params.subject_alt_names = vec![SanType::IpAddress(Ipv4Addr::LOCALHOST.into())];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.tls).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
+impl Drop for Organisation {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().expect("a key");
+    CertifiedIssuer::self_signed(params, key).expect("an authority")
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+/// Takes two ports that nobody has. They are let go of again, for the peers.
+fn free_ports() -> [u16; 2] {
+    let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    listeners.map(|listener| listener.local_addr().expect("an address").port())
+}
