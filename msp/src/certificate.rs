@@ -19,6 +19,9 @@ use crate::ecdsa::{self, Curve, Hash, VerifyingKey};
 pub(crate) struct Certificate {
     pub(crate) der: Box<[u8]>,
     pub(crate) digest: [u8; 32],
+    /// SHA-256 of what the authority signed. Unlike `digest`, nobody but the authority can make
+    /// another one for the same certificate: an ECDSA signature has a second form.
+    pub(crate) content_digest: [u8; 32],
     pub(crate) key: VerifyingKey,
     pub(crate) subject: Box<[u8]>,
     pub(crate) issuer: Box<[u8]>,
@@ -72,6 +75,7 @@ impl Certificate {
         Ok(Self {
             der: der.into(),
             digest: sha256(der),
+            content_digest: sha256(&signed.bytes),
             key: public_key(tbs.subject_public_key_info())?,
             subject: tbs.subject().to_der()?.into(),
             issuer: tbs.issuer().to_der()?.into(),

@@ -14,8 +14,8 @@ use crate::signing::SigningIdentity;
 impl Msp {
     /// Reads the rules of an organisation from an MSP folder.
     ///
-    /// Uses `cacerts` (at least one file), `intermediatecerts`, `crls` and `config.yaml`, of which
-    /// only the first must exist.
+    /// Uses `cacerts` (at least one file), `intermediatecerts`, `admincerts`, `crls` and
+    /// `config.yaml`, of which only the first must exist.
     ///
     /// # Errors
     ///
@@ -38,6 +38,7 @@ impl MspConfig {
             id: mspid.to_owned(),
             root_certs: read_all(&folder.join("cacerts"))?,
             intermediate_certs: read_all(&folder.join("intermediatecerts"))?,
+            admins: read_all(&folder.join("admincerts"))?,
             revocation_lists: read_all(&folder.join("crls"))?,
             ou_identifiers,
             node_ous,

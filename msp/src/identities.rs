@@ -10,8 +10,9 @@ use prost::Message;
 
 use crate::ecdsa::{SignatureError, VerifyingKey};
 use crate::error::IdentityError;
-use crate::msp::Msp;
+use crate::msp::{Member, Msp};
 use crate::signing::pki_id_of;
+use crate::units::Role;
 
 /// What is known of a valid identity.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,6 +107,24 @@ impl Identities {
         Ok(self.judge(identity)?.key.verify(payload, signature)?)
     }
 
+    /// The different valid identities whose signatures hold, in the order given.
+    ///
+    /// One certificate counts once, whatever text it comes in. A wrong signature does not spoil a
+    /// later right one of the same identity (SV-57).
+    pub(crate) fn signers(&self, signed: &[SignedData<'_>]) -> Vec<Arc<Valid>> {
+        let mut signers: Vec<Arc<Valid>> = Vec::new();
+        for SignedData { identity, message, signature } in signed {
+            let Ok(valid) = self.judge(identity) else {
+                continue;
+            };
+            let is_known = signers.iter().any(|signer| signer.is_same(&valid));
+            if !is_known && valid.key.verify(message, signature).is_ok() {
+                signers.push(valid);
+            }
+        }
+        signers
+    }
+
     pub(crate) fn judge(&self, identity: &[u8]) -> Result<Arc<Valid>, IdentityError> {
         let (msps, was_remembered) = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -130,13 +149,33 @@ impl Identities {
     }
 }
 
+/// A message, who is said to have signed it, and the signature.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SignedData<'a> {
+    /// The serialized identity.
+    pub identity: &'a [u8],
+    /// What was signed.
+    pub message: &'a [u8],
+    /// The signature.
+    pub signature: &'a [u8],
+}
+
 /// A valid identity with its key.
 #[derive(Debug)]
 pub(crate) struct Valid {
     pub(crate) facts: Facts,
     pub(crate) key: VerifyingKey,
-    /// SHA-256 of the certificate: the same for all PEM texts of it.
+    /// SHA-256 of the certificate's content: the same for all texts and signatures of it.
     pub(crate) certificate: [u8; 32],
+    pub(crate) units: Vec<String>,
+    pub(crate) certifiers_id: [u8; 32],
+    pub(crate) roles: Vec<Role>,
+}
+
+impl Valid {
+    fn is_same(&self, other: &Self) -> bool {
+        self.certificate == other.certificate && self.facts.mspid == other.facts.mspid
+    }
 }
 
 type Msps = BTreeMap<Arc<str>, Msp>;
@@ -176,13 +215,20 @@ fn judge(msps: &Msps, identity: &[u8]) -> Result<Valid, IdentityError> {
     let Some(msp) = msps.get(mspid.as_str()) else {
         return Err(IdentityError::UnknownMsp(mspid.chars().take(MSPID_SHOWN_MAX).collect()));
     };
-    let certificate = msp.validate(&id_bytes)?;
+    let Member { certificate, certifiers_id, roles } = msp.validate(&id_bytes)?;
     let facts = Facts {
         pki_id: pki_id_of(&mspid, &id_bytes),
         mspid: msp.shared_id(),
         not_after: certificate.not_after,
     };
-    Ok(Valid { facts, key: certificate.key, certificate: certificate.digest })
+    Ok(Valid {
+        facts,
+        key: certificate.key,
+        certificate: certificate.content_digest,
+        units: certificate.units,
+        certifiers_id,
+        roles,
+    })
 }
 
 /// The longest identity remembered, in bytes. Text before a PEM block may be of any length.
@@ -225,7 +271,10 @@ mod tests {
         Valid {
             facts: Facts { pki_id: [0; 32], mspid: "MSP".into(), not_after: certificate.not_after },
             key: certificate.key,
-            certificate: certificate.digest,
+            certificate: certificate.content_digest,
+            units: Vec::new(),
+            certifiers_id: [0; 32],
+            roles: Vec::new(),
         }
     }
 }

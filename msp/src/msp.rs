@@ -10,7 +10,7 @@ use crate::certificate::{Certificate, RevocationList, sha256};
 use crate::chain::{Authorities, ChainError};
 use crate::error::{ConfigError, IdentityError};
 use crate::pem;
-use crate::units::UnitRules;
+use crate::units::{Role, UnitRules};
 
 /// A piece of configuration and the name by which errors call it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -59,6 +59,8 @@ pub struct MspConfig {
     pub root_certs: Vec<Source>,
     /// Certificates of intermediate authorities, each with one path to a root.
     pub intermediate_certs: Vec<Source>,
+    /// Certificates of administrators, who need no unit that says so.
+    pub admins: Vec<Source>,
     /// Revocation lists, each with an authority key identifier.
     pub revocation_lists: Vec<Source>,
     /// Units of which a member has at least one; empty allows all.
@@ -70,14 +72,28 @@ pub struct MspConfig {
 /// One organisation as its membership service provider defines it (§15.2, level 1.4.3 and 3.0).
 ///
 /// Authorities and members have ECDSA keys on P-256 or P-384. Ed25519 members, which level 3.0
-/// allows, and authorities with name constraints are refused.
-pub struct Msp {
+/// allows, and authorities with name constraints are refused. Clones share what they hold.
+#[derive(Clone)]
+pub struct Msp(Arc<Rules>);
+
+struct Rules {
     id: Arc<str>,
     authorities: Authorities,
     /// Digests of authorities that issued other configured authorities.
     inner_nodes: BTreeSet<[u8; 32]>,
     revocation_lists: Vec<RevocationList>,
     units: UnitRules,
+    /// Digests of the content of administrators' certificates.
+    admins: BTreeSet<[u8; 32]>,
+}
+
+/// A valid identity of an organisation.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) certificate: Certificate,
+    /// What names the path of authorities, in units of this certificate.
+    pub(crate) certifiers_id: [u8; 32],
+    pub(crate) roles: Vec<Role>,
 }
 
 impl Msp {
@@ -90,20 +106,28 @@ impl Msp {
         if config.id.is_empty() {
             return Err(ConfigError::new("MSP id", "is empty, expected the organisation's id"));
         }
-        Self::check(config).map_err(|error| error.within(&config.id))
+        let rules = Rules::new(config).map_err(|error| error.within(&config.id))?;
+        Ok(Self(Arc::new(rules)))
     }
 
     /// The MSP id.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
     pub(crate) fn shared_id(&self) -> Arc<str> {
-        Arc::clone(&self.id)
+        Arc::clone(&self.0.id)
     }
 
-    fn check(config: &MspConfig) -> Result<Self, ConfigError> {
+    /// Judges the PEM text of a certificate by every rule of the organisation.
+    pub(crate) fn validate(&self, id_bytes: &[u8]) -> Result<Member, IdentityError> {
+        self.0.validate(id_bytes)
+    }
+}
+
+impl Rules {
+    fn new(config: &MspConfig) -> Result<Self, ConfigError> {
         let intermediates = parse_authorities(&config.intermediate_certs)?;
         let unnamed = |(_, authority): &(_, Arc<Certificate>)| Arc::clone(authority);
         let authorities = Authorities {
@@ -113,24 +137,24 @@ impl Msp {
         if authorities.roots.is_empty() {
             return Err(ConfigError::new("root certificates", "none, expected at least one"));
         }
-        let mut msp = Self {
+        let mut rules = Self {
             id: config.id.as_str().into(),
             units: UnitRules::new(config, &authorities)?,
             inner_nodes: BTreeSet::new(),
             revocation_lists: parse_lists(&config.revocation_lists)?,
+            admins: parse_admins(&config.admins)?,
             authorities,
         };
         for (name, authority) in &intermediates {
             let fail = |error: IdentityError| ConfigError::new(*name, error);
-            let chain = msp.authorities.only_chain(authority).map_err(|e| fail(e.into()))?;
-            msp.check_revocation(authority, &chain[0]).map_err(fail)?;
-            msp.inner_nodes.extend(chain.iter().map(|issuer| issuer.digest));
+            let chain = rules.authorities.only_chain(authority).map_err(|e| fail(e.into()))?;
+            rules.check_revocation(authority, &chain[0]).map_err(fail)?;
+            rules.inner_nodes.extend(chain.iter().map(|issuer| issuer.digest));
         }
-        Ok(msp)
+        Ok(rules)
     }
 
-    /// Judges the PEM text of a certificate by every rule of the organisation.
-    pub(crate) fn validate(&self, id_bytes: &[u8]) -> Result<Certificate, IdentityError> {
+    fn validate(&self, id_bytes: &[u8]) -> Result<Member, IdentityError> {
         let certificate = well_formed(id_bytes)?;
         if certificate.extensions.is_ca {
             return Err(IdentityError::IsAuthority);
@@ -140,8 +164,13 @@ impl Msp {
             return Err(IdentityError::IssuerIsInnerNode);
         }
         self.check_revocation(&certificate, &chain[0])?;
-        self.units.check(&certificate.units, &certifiers_id(&chain))?;
-        Ok(certificate)
+        let certifiers_id = certifiers_id(&chain);
+        self.units.check(&certificate.units, &certifiers_id)?;
+        let mut roles = self.units.roles_of(&certificate.units);
+        if self.admins.contains(&certificate.content_digest) {
+            roles.push(Role::Admin);
+        }
+        Ok(Member { certificate, certifiers_id, roles })
     }
 
     fn check_revocation(
@@ -159,7 +188,7 @@ impl Msp {
 
 impl fmt::Debug for Msp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Msp").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Msp").field("id", &self.0.id).finish_non_exhaustive()
     }
 }
 
@@ -181,7 +210,7 @@ pub(crate) fn certifiers_id(chain: &[Arc<Certificate>]) -> [u8; 32] {
 }
 
 /// Parses an identity's PEM text: one block, of a certificate, and nothing after it (§15.1, C-52).
-fn well_formed(id_bytes: &[u8]) -> Result<Certificate, IdentityError> {
+pub(crate) fn well_formed(id_bytes: &[u8]) -> Result<Certificate, IdentityError> {
     let block = pem::first(id_bytes).ok_or(IdentityError::NotPem)?;
     if !block.rest.is_empty() {
         return Err(IdentityError::TrailingBytes);
@@ -220,6 +249,10 @@ fn parse_authorities(sources: &[Source]) -> Result<Vec<(&str, Arc<Certificate>)>
         }
     }
     Ok(authorities)
+}
+
+fn parse_admins(sources: &[Source]) -> Result<BTreeSet<[u8; 32]>, ConfigError> {
+    sources.iter().map(|source| Ok(parse_certificate(source)?.content_digest)).collect()
 }
 
 fn parse_lists(sources: &[Source]) -> Result<Vec<RevocationList>, ConfigError> {

@@ -4,11 +4,20 @@ use crate::chain::Authorities;
 use crate::error::{ConfigError, IdentityError};
 use crate::msp::{MspConfig, OuIdentifier, certifiers_id, parse_certificate};
 
+/// What an organisational unit, or a listed certificate, makes of a member.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    Client,
+    Peer,
+    Admin,
+    Orderer,
+}
+
 /// The rules on organisational units of one organisation (§15.2, steps 5 and 6).
 #[derive(Debug)]
 pub(crate) struct UnitRules {
     listed: Vec<Unit>,
-    roles: Option<Vec<Unit>>,
+    roles: Option<Vec<(Role, Unit)>>,
 }
 
 #[derive(Debug)]
@@ -25,8 +34,16 @@ impl UnitRules {
             None => Err(ConfigError::new(&ou.unit, "unit without the certificate of an authority")),
         });
         let roles = config.node_ous.as_ref().map(|ous| {
-            let given = [&ous.client, &ous.peer, &ous.admin, &ous.orderer].into_iter().flatten();
-            given.map(|ou| Unit::new(ou, authorities)).collect::<Result<Vec<_>, _>>()
+            let given = [
+                (Role::Client, &ous.client),
+                (Role::Peer, &ous.peer),
+                (Role::Admin, &ous.admin),
+                (Role::Orderer, &ous.orderer),
+            ];
+            let given = given.into_iter().filter_map(|(role, ou)| Some((role, ou.as_ref()?)));
+            given
+                .map(|(role, ou)| Ok((role, Unit::new(ou, authorities)?)))
+                .collect::<Result<Vec<_>, _>>()
         });
         let rules = Self { listed: listed.collect::<Result<_, _>>()?, roles: roles.transpose()? };
         if rules.roles.as_ref().is_some_and(Vec::is_empty) {
@@ -49,10 +66,10 @@ impl UnitRules {
         };
         let mut found = 0;
         for text in units {
-            let Some(role) = roles.iter().find(|role| role.text == *text) else {
+            let Some((_, unit)) = roles.iter().find(|(_, unit)| unit.text == *text) else {
                 continue;
             };
-            if !is_by_path(role) {
+            if !is_by_path(unit) {
                 return Err(IdentityError::WrongCertifier);
             }
             found += 1;
@@ -62,6 +79,12 @@ impl UnitRules {
             1 => Ok(()),
             _ => Err(IdentityError::SeveralRoles),
         }
+    }
+
+    /// The roles that units give: one, unless several roles go by one unit.
+    pub(crate) fn roles_of(&self, units: &[String]) -> Vec<Role> {
+        let named = self.roles.iter().flatten().filter(|(_, unit)| units.contains(&unit.text));
+        named.map(|&(role, _)| role).collect()
     }
 }
 

@@ -92,6 +92,13 @@ impl Comm {
         }
     }
 
+    /// Waits for a peer to dial us no longer: something is on its way that cannot wait.
+    pub(crate) fn lose_patience(&mut self, peer: &PkiId) {
+        if let Some(link) = self.links.get_mut(peer) {
+            link.patient_until = Instant::ZERO;
+        }
+    }
+
     /// Answers the peer at the other end of a connection, on the connection that is in use with it;
     /// dropped if the one that it asked on is gone.
     pub(crate) fn respond(&mut self, conn: ConnId, lane: Lane, frame: Frame, cx: &mut Cx<'_>) {
