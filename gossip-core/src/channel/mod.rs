@@ -190,6 +190,9 @@ impl Channel {
 
     /// Takes note of who is alive. With new company, what it says is asked for soon.
     pub(crate) fn on_company(&mut self, has_company: bool, has_newcomer: bool, cx: &mut Cx<'_>) {
+        if has_company && !self.has_company {
+            self.own.not_before(cx.now + INTRODUCTION);
+        }
         self.has_company = has_company;
         if has_newcomer {
             self.request_pause = REQUEST_PAUSE_MIN;
@@ -483,6 +486,10 @@ impl Channel {
         self.own.has_left()
     }
 }
+
+/// How long our alive message is given to go before our StateInfo: peers that do not know us yet
+/// drop it.
+const INTRODUCTION: Duration = Duration::from_millis(100);
 
 /// The first request for StateInfo after somebody came: short, but for several who come together.
 const REQUEST_PAUSE_MIN: Duration = Duration::from_millis(100);

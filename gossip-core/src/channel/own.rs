@@ -56,6 +56,11 @@ impl Own {
         self.touch(wall);
     }
 
+    /// Lets the next publication wait until then.
+    pub(super) fn not_before(&mut self, at: Instant) {
+        self.next = self.next.max(at);
+    }
+
     /// Returns when it may be published next, if there is anything to publish.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         (self.dirty && !self.signing).then(|| self.next.max(now))

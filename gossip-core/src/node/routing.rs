@@ -76,6 +76,7 @@ impl Node {
         tree.push(self.config.pki_id);
         for block in blocks {
             for peer in self.receivers(&mut tree, &others, block) {
+                self.comm.lose_patience(&peer);
                 self.push(peer, Lane::Gossip, Frame::new(block.frame.clone()));
             }
         }

@@ -41,7 +41,7 @@ impl Crowd {
             net.send(hand.conn, frame(&hand.seal(hand.alive_payload(1, outside.as_ref(), None))));
             hand
         });
-        net.run_for(Duration::from_millis(30));
+        net.run_for(Duration::from_millis(150));
         let mut crowd = Self { net, a1, a2, b1, b2, c1 };
         crowd.forget();
         crowd
