@@ -1,8 +1,10 @@
 //! What a node pays for each message and block: a remembered identity, a signature, a block.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};
-use gossip_msp::{BlockVerifier, Identities, orderer_msps};
+use gossip_msp::{BlockVerifier, ChannelConfig, Identities};
 use gossip_proto::common::{Block, Metadata, SignatureHeader};
 use prost::Message;
 
@@ -23,7 +25,7 @@ fn validate_a_remembered_identity(bencher: divan::Bencher<'_, '_>) {
 fn validate_an_identity_for_the_first_time(bencher: divan::Bencher<'_, '_>) {
     let signed = Signed::recorded();
     bencher
-        .with_inputs(|| Identities::new(orderer_msps(&signed.genesis).expect("genesis").1))
+        .with_inputs(|| Identities::new(signed.config.msps()))
         .bench_values(|identities| identities.validate(&signed.creator));
 }
 
@@ -39,9 +41,10 @@ fn verify_a_signature(bencher: divan::Bencher<'_, '_>) {
 #[divan::bench]
 fn verify_a_block(bencher: divan::Bencher<'_, '_>) {
     let chain = chain::recorded_chain();
-    let (channel, orderers) = orderer_msps(&chain[0]).expect("genesis");
+    let config = ChannelConfig::from_block(&chain[0]).expect("genesis");
+    let channel = config.channel().to_owned();
     let verifier = BlockVerifier::new();
-    verifier.set_channel(&channel, orderers, 1);
+    verifier.set_config(Arc::new(config));
     let block = &chain[NUMBER];
     verifier.verify(&channel, NUMBER as u64, block).expect("a valid block");
     bencher
@@ -51,7 +54,7 @@ fn verify_a_block(bencher: divan::Bencher<'_, '_>) {
 
 /// An orderer's signature of a recorded block.
 struct Signed {
-    genesis: Bytes,
+    config: ChannelConfig,
     identities: Identities,
     creator: Bytes,
     signature: Bytes,
@@ -67,12 +70,13 @@ impl Signed {
         let first = &metadata.signatures[0];
         let header = gossip_msp::header_bytes(&block.header.expect("a header"));
         let creator = SignatureHeader::decode(first.signature_header.clone());
+        let config = ChannelConfig::from_block(&chain[0]).expect("genesis");
         Self {
-            identities: Identities::new(orderer_msps(&chain[0]).expect("genesis").1),
+            identities: Identities::new(config.msps()),
             creator: creator.expect("a header").creator,
             signature: first.signature.clone(),
             message: [&metadata.value[..], &first.signature_header, &header].concat(),
-            genesis: chain[0].clone(),
+            config,
         }
     }
 }

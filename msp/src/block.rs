@@ -1,17 +1,21 @@
 //! Whether a block that a peer sent is one the ordering service made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use gossip_proto::common::{Block, BlockHeader, Metadata, SignatureHeader};
-use prost::Message;
+use gossip_proto::common::{
+    Block, BlockHeader, IdentifierHeader, Metadata, MetadataSignature, SignatureHeader,
+};
+use prost::{DecodeError, Message};
 
 use crate::certificate::sha256;
-use crate::identities::Identities;
+use crate::channel_config::{BLOCK_VALIDATION, ChannelConfig};
+use crate::identities::{Identities, SignedData};
 use crate::msp::Msp;
+use crate::policy::PolicyError;
 use crate::transaction::{channel_header, is_canonical};
 
 /// Why a block was refused, in the order of the checks (C-44).
@@ -35,14 +39,16 @@ pub enum BlockError {
     MalformedTransaction(usize),
     /// The hash of the transactions is not the one in the header.
     WrongDataHash,
-    /// The channel's ordering service is not known.
+    /// The channel's configuration is not known.
     UnknownChannel,
     /// The signatures in the metadata, or the header of one, cannot be decoded.
     UndecodableSignatures,
     /// There are more signatures than anybody has orderers.
     TooManySignatures(usize),
-    /// So many orderers signed, fewer than demanded.
-    TooFewSigners(usize),
+    /// The channel has no policy on blocks, so no block satisfies it (C-43).
+    NoPolicy,
+    /// So many different valid identities signed, who do not satisfy the policy on blocks.
+    NotSatisfied(usize),
 }
 
 impl fmt::Display for BlockError {
@@ -61,12 +67,15 @@ impl fmt::Display for BlockError {
             Self::WrongDataHash => {
                 f.write_str("hash of the transactions differs from the header's")
             }
-            Self::UnknownChannel => f.write_str("ordering service of the channel is not known"),
+            Self::UnknownChannel => f.write_str("configuration of the channel is not known"),
             Self::UndecodableSignatures => f.write_str("undecodable signatures"),
             Self::TooManySignatures(count) => {
                 write!(f, "{count} signatures, expected at most {SIGNATURES_MAX}")
             }
-            Self::TooFewSigners(count) => write!(f, "only {count} orderers signed"),
+            Self::NoPolicy => write!(f, "no policy {BLOCK_VALIDATION}"),
+            Self::NotSatisfied(signers) => {
+                write!(f, "policy on blocks is not satisfied by {signers} valid signers")
+            }
         }
     }
 }
@@ -75,22 +84,21 @@ impl std::error::Error for BlockError {}
 
 /// Verifies blocks that come from other peers; used from any thread.
 ///
-/// The signature rule is a count: enough different valid identities of the channel's orderer
-/// organisations. One is what Fabric's default policy `ANY Writers` demands of a crash-tolerant
-/// ordering service. The channel's own `BlockValidation` policy is **not** evaluated, and the
-/// identifier headers of Byzantine-tolerant ordering are not honoured: on channels with another
-/// policy this verifier can accept a block that Fabric refuses. The chain of previous hashes is
-/// not checked here. Genesis blocks carry no signature, so none verifies: they come from whoever
-/// joins the node to the channel.
+/// As Fabric does for gossip, with the configuration that the channel has at the moment (§13.6).
+/// The chain of previous hashes is not checked here. Genesis blocks carry no signature, so none
+/// verifies: they come from whoever joins the node to the channel.
 #[derive(Debug, Default)]
 pub struct BlockVerifier {
-    channels: RwLock<BTreeMap<String, Arc<Orderers>>>,
+    channels: RwLock<BTreeMap<String, Arc<Rules>>>,
 }
 
+/// Whose signatures make a block of one channel valid.
 #[derive(Debug)]
-struct Orderers {
-    identities: Identities,
-    signers_min: usize,
+enum Rules {
+    /// Those that the channel's policy on blocks asks for.
+    Configured(Arc<ChannelConfig>),
+    /// Those of so many different identities.
+    Count { identities: Identities, signers_min: usize },
 }
 
 impl BlockVerifier {
@@ -100,17 +108,24 @@ impl BlockVerifier {
         Self::default()
     }
 
-    /// Sets who may sign blocks of a channel and how many different ones must, at least one.
+    /// Judges the blocks of a channel by its configuration.
+    pub fn set_config(&self, config: Arc<ChannelConfig>) {
+        self.insert(config.channel().to_owned(), Rules::Configured(config));
+    }
+
+    /// Judges the blocks of a channel without a configuration, such as one made up by a test: so
+    /// many different members of these organisations must sign, at least one.
     pub fn set_channel(
         &self,
         channel: &str,
         orderers: impl IntoIterator<Item = Msp>,
         signers_min: usize,
     ) {
-        let orderers =
-            Orderers { identities: Identities::new(orderers), signers_min: signers_min.max(1) };
-        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
-        channels.insert(channel.to_owned(), Arc::new(orderers));
+        let identities = Identities::new(orderers);
+        self.insert(
+            channel.to_owned(),
+            Rules::Count { identities, signers_min: signers_min.max(1) },
+        );
     }
 
     /// Forgets a channel, of which no block verifies any more.
@@ -132,53 +147,82 @@ impl BlockVerifier {
         let transactions = block.data.unwrap_or_default().data;
         let metadata = block.metadata.unwrap_or_default().metadata;
         check_data(channel, &header, &transactions, metadata.len())?;
-        let orderers = {
+        let rules = {
             let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
             channels.get(channel).cloned().ok_or(BlockError::UnknownChannel)?
         };
-        let signers = orderers.count_signers(&header, &metadata[0])?;
-        match signers >= orderers.signers_min {
-            true => Ok(()),
-            false => Err(BlockError::TooFewSigners(signers)),
-        }
+        rules.check_signatures(&header, &metadata[0])
+    }
+
+    fn insert(&self, channel: String, rules: Rules) {
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        channels.insert(channel, Arc::new(rules));
     }
 }
 
-impl Orderers {
-    /// Counts different orderers with a valid signature, up to the number that suffices.
-    ///
-    /// One certificate counts once, whatever PEM text it comes in; a wrong signature does not
-    /// spoil a later right one of the same orderer.
-    fn count_signers(&self, header: &BlockHeader, slot: &Bytes) -> Result<usize, BlockError> {
-        let undecodable = BlockError::UndecodableSignatures;
-        let signed = Metadata::decode(slot.clone()).map_err(|_| undecodable)?;
-        if signed.signatures.len() > SIGNATURES_MAX {
-            return Err(BlockError::TooManySignatures(signed.signatures.len()));
-        }
-        let mut creators = Vec::with_capacity(signed.signatures.len());
-        for signature in &signed.signatures {
-            let header = SignatureHeader::decode(signature.signature_header.clone());
-            creators.push(header.map_err(|_| undecodable)?.creator);
+impl Rules {
+    fn check_signatures(&self, header: &BlockHeader, slot: &Bytes) -> Result<(), BlockError> {
+        let undecodable = |_| BlockError::UndecodableSignatures;
+        let Metadata { value, signatures } = Metadata::decode(slot.clone()).map_err(undecodable)?;
+        if signatures.len() > SIGNATURES_MAX {
+            return Err(BlockError::TooManySignatures(signatures.len()));
         }
         let header = header_bytes(header);
-        let mut signers = BTreeSet::new();
-        for (signature, creator) in signed.signatures.iter().zip(&creators) {
-            if signers.len() >= self.signers_min {
-                break;
-            }
-            let Ok(valid) = self.identities.judge(creator) else {
-                continue;
-            };
-            let signer = (Arc::clone(&valid.facts.mspid), valid.certificate);
-            if signers.contains(&signer) {
-                continue;
-            }
-            let message = [&signed.value[..], &signature.signature_header, &header].concat();
-            if valid.key.verify(&message, &signature.signature).is_ok() {
-                signers.insert(signer);
+        let mut signed = Vec::with_capacity(signatures.len());
+        for entry in &signatures {
+            if let Some((signer, entry_header)) = self.signer(entry).map_err(undecodable)? {
+                let message = [&value[..], entry_header, &header].concat();
+                signed.push((signer, message, &entry.signature));
             }
         }
-        Ok(signers.len())
+        let signed = signed.iter().map(|(identity, message, signature)| SignedData {
+            identity,
+            message,
+            signature,
+        });
+        self.judge(&signed.collect::<Vec<_>>())
+    }
+
+    /// Who is said to have made a signature, and the header that is signed with the block;
+    /// `None` for a consenter that the channel does not have (C-46).
+    fn signer<'a>(
+        &self,
+        entry: &'a MetadataSignature,
+    ) -> Result<Option<(Bytes, &'a [u8])>, DecodeError> {
+        let MetadataSignature { signature_header, identifier_header, .. } = entry;
+        match self {
+            Self::Configured(config)
+                if config.has_channel_capability(IDENTIFIER_HEADERS)
+                    && signature_header.is_empty()
+                    && !identifier_header.is_empty() =>
+            {
+                let number = IdentifierHeader::decode(identifier_header.clone())?.identifier;
+                let identity = config.consenter_identity(number).cloned();
+                Ok(identity.map(|identity| (identity, &identifier_header[..])))
+            }
+            Self::Configured(_) | Self::Count { .. } => {
+                let creator = SignatureHeader::decode(signature_header.clone())?.creator;
+                Ok(Some((creator, signature_header)))
+            }
+        }
+    }
+
+    fn judge(&self, signed: &[SignedData<'_>]) -> Result<(), BlockError> {
+        match self {
+            Self::Configured(config) => {
+                config.evaluate(BLOCK_VALIDATION, signed).map_err(|error| match error {
+                    PolicyError::Missing(_) => BlockError::NoPolicy,
+                    PolicyError::NotSatisfied { signers, .. } => BlockError::NotSatisfied(signers),
+                })
+            }
+            Self::Count { identities, signers_min } => {
+                let signers = identities.signers(signed).len();
+                match signers >= *signers_min {
+                    true => Ok(()),
+                    false => Err(BlockError::NotSatisfied(signers)),
+                }
+            }
+        }
     }
 }
 
@@ -259,6 +303,9 @@ fn check_data(
 const DER_INTEGER: u8 = 0x02;
 const DER_OCTET_STRING: u8 = 0x04;
 const DER_SEQUENCE: u8 = 0x30;
+
+/// The capability of a channel whose orderers may sign by their number.
+const IDENTIFIER_HEADERS: &str = "V3_0";
 
 /// No ordering service has more members; each signature costs a verification.
 const SIGNATURES_MAX: usize = 256;

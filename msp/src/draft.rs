@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gossip_proto::common::{
     Block, BlockData, BlockHeader, BlockMetadata, ChannelHeader, Envelope, Header, HeaderType,
-    Metadata, MetadataSignature, Payload, SignatureHeader,
+    LastConfig, Metadata, MetadataSignature, OrdererBlockMetadata, Payload, SignatureHeader,
 };
 use prost::Message;
 
@@ -96,7 +96,11 @@ impl BlockDraft<'_> {
         signer: &SigningIdentity,
     ) -> Result<Vec<Bytes>, SignError> {
         let last_config = LastConfig { index: self.last_config };
-        let value = OrdererBlockMetadata { last_config: Some(last_config) }.encode_to_vec();
+        let value = OrdererBlockMetadata {
+            last_config: Some(last_config),
+            ..OrdererBlockMetadata::default()
+        };
+        let value = value.encode_to_vec();
         let signature_header = signature_header(self.nonce(usize::MAX), signer);
         let message = [&value[..], &signature_header, &header_bytes(header)].concat();
         let signature = MetadataSignature {
@@ -123,20 +127,6 @@ fn signature_header(nonce: Bytes, signer: &SigningIdentity) -> Bytes {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// `common.OrdererBlockMetadata`, without what a consensus protocol adds.
-#[derive(Clone, PartialEq, Message)]
-struct OrdererBlockMetadata {
-    #[prost(message, optional, tag = "1")]
-    last_config: Option<LastConfig>,
-}
-
-/// `common.LastConfig`.
-#[derive(Clone, PartialEq, Message)]
-struct LastConfig {
-    #[prost(uint64, tag = "1")]
-    index: u64,
 }
 
 const METADATA_SLOTS: usize = 5;

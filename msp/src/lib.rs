@@ -3,6 +3,7 @@
 //! - [`Msp`]: the rules of one organisation, from an MSP folder or a channel's configuration;
 //! - [`Identities`]: all known organisations, judging identities and signatures from any thread;
 //! - [`SigningIdentity`]: the local node's certificate and key;
+//! - [`ChannelConfig`]: the organisations, orderers and policies of a channel;
 //! - [`BlockVerifier`]: whether blocks are ones that a channel's orderers made.
 //!
 //! Everything is synchronous and takes all time from its caller or from certificates.
@@ -18,6 +19,7 @@ mod folder;
 mod identities;
 mod msp;
 mod pem;
+mod policy;
 mod signing;
 mod transaction;
 mod units;
@@ -25,10 +27,14 @@ mod wire;
 
 pub use block::{BlockError, BlockVerifier, header_bytes, header_hash};
 pub use certificate::ParseError;
-pub use channel_config::{application_msps, orderer_msps};
+pub use channel_config::{
+    AccessError, Anchor, BLOCK_VALIDATION, ChannelConfig, Organisation, READERS, application_msps,
+    orderer_msps,
+};
 pub use draft::{BlockDraft, SealedBlock};
 pub use ecdsa::SignatureError;
 pub use error::{ConfigError, IdentityError};
-pub use identities::{Facts, Identities, VerifyError};
+pub use identities::{Facts, Identities, SignedData, VerifyError};
 pub use msp::{Msp, MspConfig, NodeOus, OuIdentifier, Source};
+pub use policy::PolicyError;
 pub use signing::{SignError, SigningIdentity, pki_id};

@@ -180,14 +180,30 @@ impl ChannelConfig {
         Ok(self.policies.evaluate(policy, &[valid])?)
     }
 
-    pub(crate) fn has_policy(&self, policy: &str) -> bool {
-        self.policies.has(policy)
-    }
-
     /// The serialized identity of the consenter with a number.
     pub(crate) fn consenter_identity(&self, number: u32) -> Option<&Bytes> {
         self.consenter_identities.get(&number)
     }
+}
+
+/// The channel's name and the organisations that run its ordering service.
+///
+/// # Errors
+///
+/// As [`ChannelConfig::from_block`].
+pub fn orderer_msps(config_block: &Bytes) -> Result<(String, Vec<Msp>), ConfigError> {
+    let config = ChannelConfig::from_block(config_block)?;
+    Ok((config.channel, config.orderers.into_iter().filter_map(|org| org.msp).collect()))
+}
+
+/// The channel's name and its member organisations.
+///
+/// # Errors
+///
+/// As [`ChannelConfig::from_block`].
+pub fn application_msps(config_block: &Bytes) -> Result<(String, Vec<Msp>), ConfigError> {
+    let config = ChannelConfig::from_block(config_block)?;
+    Ok((config.channel, config.members.into_iter().filter_map(|org| org.msp).collect()))
 }
 
 /// Why an identity may not do or see something.

@@ -1,16 +1,21 @@
 //! Blocks of a real ordering service: all verify, and no tampered one does.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use gossip_msp::{
-    BlockError, BlockVerifier, Identities, Msp, application_msps, header_hash, orderer_msps,
+    AccessError, BlockError, BlockVerifier, ChannelConfig, Identities, Msp, Organisation,
+    PolicyError, READERS, VerifyError, header_hash,
 };
-use gossip_proto::common::{Block, Metadata, MetadataSignature};
+use gossip_proto::common::{
+    Block, Envelope, Metadata, MetadataSignature, Payload, SignatureHeader,
+};
 use gossip_proto::msp::SerializedIdentity;
 use prost::Message;
 
 use crate::chain::{data, recorded_chain};
 
-/// C-44, C-45: every signed block verifies, and each names the header hash of the one before.
+/// C-44, C-45: every signed block verifies under the channel's own policy on blocks, and each names the header hash of the one before.
 ///
 /// The genesis block is right in all but that nobody signs genesis blocks.
 #[test]
@@ -19,7 +24,7 @@ fn all_signed_blocks_verify_and_form_a_chain_on_the_genesis_block() {
     assert_eq!(chain.len(), 68);
     let mut previous_hash = Bytes::new();
     for (number, block) in chain.iter().enumerate() {
-        let expected = if number == 0 { Err(BlockError::TooFewSigners(0)) } else { Ok(()) };
+        let expected = if number == 0 { Err(BlockError::NotSatisfied(0)) } else { Ok(()) };
         assert_eq!(verifier.verify(CHANNEL, number as u64, block), expected, "block {number}");
         let header = Block::decode(block.clone()).expect("a block").header.expect("a header");
         assert_eq!(header.previous_hash, previous_hash, "block {number}");
@@ -28,12 +33,96 @@ fn all_signed_blocks_verify_and_form_a_chain_on_the_genesis_block() {
 }
 
 #[test]
-fn the_genesis_block_names_the_organisations() {
-    let genesis = &recorded_chain()[0];
-    let (channel, orderers) = orderer_msps(genesis).expect("a configuration");
-    assert_eq!((channel.as_str(), ids(&orderers)), (CHANNEL, vec!["OrdererMSP"]));
-    let (channel, members) = application_msps(genesis).expect("a configuration");
-    assert_eq!((channel.as_str(), ids(&members)), (CHANNEL, vec!["Org1MSP", "Org2MSP"]));
+fn the_genesis_block_names_organisations_anchors_and_orderers() {
+    let config = ChannelConfig::from_block(&recorded_chain()[0]).expect("a configuration");
+    assert_eq!((config.channel(), config.sequence()), (CHANNEL, 0));
+    let of = |organisations: &[Organisation]| {
+        let describe = |organisation: &Organisation| {
+            let Organisation { name, mspid, msp, tls_authorities, .. } = organisation;
+            assert_eq!(msp.as_ref().map(Msp::id), Some(mspid.as_str()));
+            assert!(tls_authorities.iter().all(|pem| pem.starts_with(b"-----BEGIN CERTIFICATE")));
+            assert_eq!(tls_authorities.len(), 1);
+            let anchors = organisation.anchors.iter();
+            let anchors = anchors.map(|anchor| format!("{}:{}", anchor.host, anchor.port));
+            let addresses: Vec<_> = anchors.chain(organisation.endpoints.iter().cloned()).collect();
+            format!("{name} {mspid} {}", addresses.join(" "))
+        };
+        organisations.iter().map(describe).collect::<Vec<_>>()
+    };
+    let members = ["Org1MSP Org1MSP 127.0.0.1:7051", "Org2MSP Org2MSP 127.0.0.1:9051"];
+    assert_eq!(of(config.members()), members);
+    assert_eq!(of(config.orderers()), ["OrdererOrg OrdererMSP 127.0.0.1:7050"]);
+    assert_eq!(config.msps().map(|msp| msp.id().to_owned()).collect::<Vec<_>>(), MSPIDS);
+    assert_eq!((config.consensus_type(), config.consenters().len()), ("etcdraft", 0));
+    assert!(config.orderer_addresses().is_empty());
+    let channel = ["V2_0", "V3_0"].map(|name| config.has_channel_capability(name));
+    let application = ["V2_0", "V2_5"].map(|name| config.has_application_capability(name));
+    assert_eq!((channel, application), ([false, true], [false, true]));
+}
+
+/// SV-9: the recorded updates change the ordering service only, so gossip has nothing to learn.
+#[test]
+fn each_configuration_of_the_chain_follows_the_one_before() {
+    let chain = recorded_chain();
+    let mut config = ChannelConfig::from_block(&chain[0]).expect("a configuration");
+    let mut config_blocks = Vec::new();
+    for (number, block) in chain.iter().enumerate().skip(1) {
+        let Ok(next) = config.update(block) else { continue };
+        assert_eq!(next.sequence(), config.sequence() + 1);
+        assert!(next.has_same_members(&config));
+        config_blocks.push(number);
+        config = next;
+    }
+    assert_eq!(config_blocks, [13, 41, 42]);
+    let error = config.update(&chain[13]).expect_err("long past").to_string();
+    assert_eq!(error, "sequence: is 1, expected more than 3");
+}
+
+/// C-42, C-43: by the recorded Readers policies a peer may read, and an orderer may not.
+#[test]
+fn the_readers_of_the_channel_are_what_its_policies_say() {
+    let chain = recorded_chain();
+    let config = ChannelConfig::from_block(&chain[0]).expect("a configuration");
+    let block = Block::decode(chain[NUMBER as usize].clone()).expect("a block");
+    let header = gossip_msp::header_bytes(&block.header.expect("a header"));
+    let slot = block.metadata.expect("metadata").metadata[0].clone();
+    let slot = Metadata::decode(slot).expect("signatures");
+    let signed = &slot.signatures[0];
+    let message = [&slot.value[..], &signed.signature_header, &header].concat();
+    let orderer = SignatureHeader::decode(signed.signature_header.clone()).expect("a header");
+    let check = |policy: &str, message: &[u8]| {
+        config.check_access(policy, &orderer.creator, message, &signed.signature)
+    };
+    let missing = |policy: &str| AccessError::Policy(PolicyError::Missing(policy.into()));
+    let refused = |policy: &str| {
+        AccessError::Policy(PolicyError::NotSatisfied { policy: policy.into(), signers: 1 })
+    };
+    for (policy, expected) in [
+        (READERS, Err(refused(READERS))),
+        ("/Channel/Orderer/Readers", Ok(())),
+        ("/Channel/Orderer/OrdererOrg/Writers", Ok(())),
+        ("/Channel/Readers", Ok(())),
+        ("/Channel/Orderer/Admins", Err(refused("/Channel/Orderer/Admins"))),
+        ("/Channel/Orderer/None", Err(missing("/Channel/Orderer/None"))),
+        ("/Channel/None/Readers", Err(missing("/Channel/None/Readers"))),
+        ("/ChannelReaders", Err(missing("/ChannelReaders"))),
+        ("Readers", Err(missing("Readers"))),
+        ("", Err(missing(""))),
+    ] {
+        assert_eq!(check(policy, &message), expected, "{policy:?}");
+    }
+    let wrong = check("/Channel/Orderer/Readers", b"something else");
+    assert!(matches!(wrong, Err(AccessError::Verify(VerifyError::Signature(_)))), "{wrong:?}");
+    let nobody = config.check_access("/Channel/Readers", b"", &message, &signed.signature);
+    assert!(matches!(nobody, Err(AccessError::Verify(VerifyError::Identity(_)))), "{nobody:?}");
+
+    // A recorded transaction, which a client of a member organisation signed.
+    let transaction = Block::decode(chain[NUMBER as usize].clone()).expect("a block");
+    let transaction = Envelope::decode(transaction.data.expect("data").data[0].clone());
+    let Envelope { payload, signature } = transaction.expect("an envelope");
+    let header = Payload::decode(payload.clone()).expect("a payload").header.expect("a header");
+    let client = SignatureHeader::decode(header.signature_header).expect("a header").creator;
+    assert_eq!(config.check_access(READERS, &client, &payload, &signature), Ok(()));
 }
 
 #[test]
@@ -43,17 +132,17 @@ fn a_peer_of_the_channel_is_valid_by_folder_and_by_configuration() {
     let id_bytes = pem.expect("a certificate").into();
     let identity = SerializedIdentity { mspid: "Org1MSP".into(), id_bytes }.encode_to_vec();
     let of_folder = Msp::from_folder(&folder, "Org1MSP").expect("an MSP folder");
-    let (_, of_channel) = application_msps(&recorded_chain()[0]).expect("a configuration");
+    let config = ChannelConfig::from_block(&recorded_chain()[0]).expect("a configuration");
     let facts = Identities::new([of_folder]).validate(&identity);
     assert!(facts.is_ok(), "{facts:?}");
-    assert_eq!(Identities::new(of_channel).validate(&identity), facts);
+    assert_eq!(config.identities().validate(&identity), facts);
 }
 
 #[test]
-fn a_block_that_is_no_configuration_names_no_organisations() {
+fn a_block_that_is_no_configuration_has_none() {
     let chain = recorded_chain();
     for block in [Bytes::new(), Bytes::from_static(&[0xff]), chain[chain.len() - 1].clone()] {
-        let error = orderer_msps(&block).expect_err("no configuration");
+        let error = ChannelConfig::from_block(&block).expect_err("no configuration");
         assert!(!error.subject.is_empty());
     }
 }
@@ -73,7 +162,7 @@ fn a_block_with_one_broken_part_is_refused_for_that_part() {
             data.swap(0, 1);
         }),
         (BlockError::WrongDataHash, |block| header(block).data_hash = Bytes::new()),
-        (BlockError::TooFewSigners(0), |block| header(block).previous_hash = Bytes::new()),
+        (BlockError::NotSatisfied(0), |block| header(block).previous_hash = Bytes::new()),
         (BlockError::UndecodableSignatures, |block| set_slot(block, b"\xff".to_vec())),
     ];
     let (chain, verifier) = recorded();
@@ -131,8 +220,8 @@ fn signers_are_counted_by_valid_signatures_of_different_orderers() {
         });
         verifier.verify(CHANNEL, NUMBER, &tampered)
     };
-    assert_eq!(verify(Vec::clear), Err(BlockError::TooFewSigners(0)));
-    assert_eq!(verify(|all| all[0].signature = Bytes::new()), Err(BlockError::TooFewSigners(0)));
+    assert_eq!(verify(Vec::clear), Err(BlockError::NotSatisfied(0)));
+    assert_eq!(verify(|all| all[0].signature = Bytes::new()), Err(BlockError::NotSatisfied(0)));
     assert_eq!(
         verify(|all| all[0].signature_header = Bytes::from_static(&[0xff])),
         Err(BlockError::UndecodableSignatures),
@@ -146,9 +235,10 @@ fn signers_are_counted_by_valid_signatures_of_different_orderers() {
     };
     assert_eq!(verify(wrong_then_right), Ok(()));
 
-    let (channel, orderers) = orderer_msps(&chain[0]).expect("a configuration");
-    verifier.set_channel(&channel, orderers, 2);
-    assert_eq!(verify(|all| all.push(all[0].clone())), Err(BlockError::TooFewSigners(1)));
+    let config = ChannelConfig::from_block(&chain[0]).expect("a configuration");
+    let orderers = config.orderers()[0].msp.clone().expect("an organisation");
+    verifier.set_channel(CHANNEL, [orderers], 2);
+    assert_eq!(verify(|all| all.push(all[0].clone())), Err(BlockError::NotSatisfied(1)));
 }
 
 /// Whatever single byte changes, no check panics, and what is accepted has the original content.
@@ -172,22 +262,19 @@ fn no_changed_byte_gets_other_content_accepted() {
 #[test]
 fn signers_of_other_organisations_do_not_count() {
     let (chain, verifier) = recorded();
-    let (_, members) = application_msps(&chain[0]).expect("a configuration");
+    let config = ChannelConfig::from_block(&chain[0]).expect("a configuration");
+    let members = config.members().iter().filter_map(|member| member.msp.clone());
     verifier.set_channel(CHANNEL, members, 1);
     let verdict = verifier.verify(CHANNEL, NUMBER, &chain[NUMBER as usize]);
-    assert_eq!(verdict, Err(BlockError::TooFewSigners(0)));
+    assert_eq!(verdict, Err(BlockError::NotSatisfied(0)));
 }
 
 fn recorded() -> (Vec<Bytes>, BlockVerifier) {
     let chain = recorded_chain();
-    let (channel, orderers) = orderer_msps(&chain[0]).expect("a configuration");
     let verifier = BlockVerifier::new();
-    verifier.set_channel(&channel, orderers, 1);
+    let config = ChannelConfig::from_block(&chain[0]).expect("a configuration");
+    verifier.set_config(Arc::new(config));
     (chain, verifier)
-}
-
-fn ids(msps: &[Msp]) -> Vec<&str> {
-    msps.iter().map(Msp::id).collect()
 }
 
 fn edited(block: &Bytes, edit: impl FnOnce(&mut Block)) -> Bytes {
@@ -215,5 +302,6 @@ fn set_slot(block: &mut Block, bytes: Vec<u8>) {
 type Edit = fn(&mut Block);
 
 const CHANNEL: &str = "ch1";
+const MSPIDS: [&str; 3] = ["OrdererMSP", "Org1MSP", "Org2MSP"];
 /// A block of several transactions.
 const NUMBER: u64 = 46;

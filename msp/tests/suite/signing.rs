@@ -119,7 +119,7 @@ fn drafted_blocks_verify() {
             BlockDraft { channel: "made", number, previous_hash: &previous_hash, last_config: 0 };
         let forged = draft.seal(&payloads, &stranger).expect("signing").bytes;
         let verdict = verifier.verify("made", number, &forged);
-        assert_eq!(verdict, Err(BlockError::TooFewSigners(0)));
+        assert_eq!(verdict, Err(BlockError::NotSatisfied(0)));
         let block = draft.seal(&payloads, &orderer).expect("signing");
         assert_eq!(verifier.verify("made", number, &block.bytes), Ok(()));
         previous_hash = block.header_hash.to_vec();
