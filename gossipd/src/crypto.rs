@@ -14,8 +14,9 @@ use gossip_msp::{BlockVerifier, Identities, SigningIdentity};
 
 /// Signs and checks with X.509 identities, as Fabric's membership service providers do.
 ///
-/// A channel may be read by every valid identity of its organisations; its Readers policy, which
-/// can say otherwise, is **not** evaluated.
+/// A channel may be read by every valid identity of the organisations that are set for it; the
+/// Readers policy of its configuration, which can say otherwise, is **not** evaluated. Channels of
+/// demonstrations have no configuration, or a recorded one that knows none of the peers.
 #[derive(Debug)]
 pub(crate) struct MspCrypto {
     identities: Arc<Identities>,

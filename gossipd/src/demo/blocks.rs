@@ -11,7 +11,7 @@ use super::{
     Failure,
     args::Args,
     chain::ChainFile,
-    ledger::{SIGNERS_MIN, learn_orderers},
+    ledger::learn_config,
     network::{Organisation, Role},
 };
 
@@ -71,18 +71,19 @@ impl Supply {
         Arc::clone(&self.config_blocks)
     }
 
-    /// Tells a verifier who signs the blocks, as block 0 has it.
+    /// Tells a verifier who signs the blocks: as the configuration in block 0 has it or, where
+    /// blocks are made, one of the only orderer's organisation.
     ///
     /// # Errors
     ///
-    /// If the orderers' organisation makes no sense.
+    /// If the configuration or the organisation cannot be used.
     pub(crate) fn introduce(&self, verifier: &BlockVerifier) -> Result<(), Box<Failure>> {
         match &self.origin {
             Origin::Made(maker) => {
                 verifier.set_channel(&self.channel, [maker.org.msp()?], SIGNERS_MIN);
             }
             Origin::Recorded(chain) => {
-                learn_orderers(verifier, &chain.genesis)?;
+                learn_config(verifier, &chain.genesis)?;
             }
         }
         Ok(())
@@ -184,6 +185,10 @@ fn noise(seed: u64, len: usize) -> Bytes {
 }
 
 const CHANNEL: &str = "demo";
+
+/// How many orderers must have signed a block that was made here: there is but one.
+const SIGNERS_MIN: usize = 1;
+
 const TRANSACTION_BYTES_MAX: usize = 32 << 10;
 
 /// Blocks that wait to be published, at most.

@@ -12,7 +12,7 @@ use gossip_msp::{BlockVerifier, header_hash};
 use gossip_proto::common::{Block, ChannelHeader, Envelope, HeaderType, Payload};
 use prost::Message;
 
-use super::ledger::learn_orderers;
+use super::ledger::learn_config;
 
 /// A file of blocks that was read through and found in order.
 #[derive(Debug)]
@@ -25,14 +25,14 @@ pub(crate) struct ChainFile {
     pub(crate) count: u64,
     /// The size of the largest block.
     pub(crate) bytes_max: usize,
-    /// Blocks after block 0 that replace the channel's configuration and name its orderers.
+    /// Blocks after block 0 that replace the channel's configuration.
     pub(crate) config_blocks: BTreeSet<u64>,
     path: PathBuf,
 }
 
 impl ChainFile {
     /// Reads a file through up to block `last` and checks all that peers will: that blocks follow
-    /// each other, and that the orderers named in the configuration before them signed them.
+    /// each other, and that those signed them whom the configuration before them asks for.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl ChainFile {
         };
         let verifier = BlockVerifier::new();
         let expected = |error| blocks.fault(format!("block 0, a channel's configuration: {error}"));
-        let channel = learn_orderers(&verifier, &genesis).map_err(expected)?;
+        let channel = learn_config(&verifier, &genesis).map_err(expected)?;
         let mut previous = check_link(&genesis, 0, None).map_err(|text| blocks.fault(text))?;
         let mut chain = Self {
             channel,
@@ -60,10 +60,12 @@ impl ChainFile {
             previous =
                 check_link(&block, number, Some(previous)).map_err(|text| blocks.fault(text))?;
             verifier.verify(&chain.channel, number, &block).map_err(|error| {
-                blocks.fault(format!("block {number} as signed by the orderers: {error}"))
+                blocks.fault(format!("block {number} as signed by its orderers: {error}"))
             })?;
-            // A configuration without orderers leaves those of the one before.
-            if is_config(&block) && learn_orderers(&verifier, &block).is_ok() {
+            if is_config(&block) {
+                learn_config(&verifier, &block).map_err(|error| {
+                    blocks.fault(format!("block {number}, a channel's configuration: {error}"))
+                })?;
                 chain.config_blocks.insert(number);
             }
             chain.bytes_max = chain.bytes_max.max(block.len());

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use gossip_core::{ChannelId, JobError, Ledger};
-use gossip_msp::{BlockVerifier, orderer_msps};
+use gossip_msp::{BlockVerifier, ChannelConfig, ConfigError};
 
 /// The ledger of one peer on one channel. Block 0 is in it from the start.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct MemoryLedger {
 }
 
 impl MemoryLedger {
-    /// Tells `verifier` of new orderers when one of `config_blocks` is committed.
+    /// Tells `verifier` of the configuration when one of `config_blocks` is committed.
     pub(crate) fn new(verifier: Arc<BlockVerifier>, config_blocks: Arc<BTreeSet<u64>>) -> Self {
         let height = AtomicU64::new(1);
         Self { commits: Mutex::default(), height, verifier, config_blocks }
@@ -54,7 +54,7 @@ impl Ledger for MemoryLedger {
             return Err(JobError::failed(format!("block {number} is not the next, {height}")));
         }
         if self.config_blocks.contains(&number) {
-            learn_orderers(&self.verifier, block)
+            learn_config(&self.verifier, block)
                 .map_err(|error| JobError::failed(format!("{channel}: block {number}: {error}")))?;
         }
         commits.push(now);
@@ -63,22 +63,20 @@ impl Ledger for MemoryLedger {
     }
 }
 
-/// Has the orderers in a configuration block sign the blocks after it.
+/// Has the blocks after a configuration block judged by it. Returns the channel's name.
 ///
 /// # Errors
 ///
 /// Names the part of the configuration that is missing or cannot be used.
-pub(crate) fn learn_orderers(
+pub(crate) fn learn_config(
     verifier: &BlockVerifier,
     config_block: &Bytes,
-) -> Result<String, gossip_msp::ConfigError> {
-    let (channel, orderers) = orderer_msps(config_block)?;
-    verifier.set_channel(&channel, orderers, SIGNERS_MIN);
+) -> Result<String, ConfigError> {
+    let config = ChannelConfig::from_block(config_block)?;
+    let channel = config.channel().to_owned();
+    verifier.set_config(Arc::new(config));
     Ok(channel)
 }
-
-/// How many orderers must have signed a block: what `ANY Writers` asks for.
-pub(crate) const SIGNERS_MIN: usize = 1;
 
 #[cfg(test)]
 mod tests {
