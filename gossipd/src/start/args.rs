@@ -21,6 +21,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
+    /// Joins the channel of this configuration block, in a file as "peer channel fetch" or
+    /// configtxgen write it: the genesis block, or the latest configuration block. May be given
+    /// for several channels
+    #[arg(long, value_name = "FILE")]
+    pub(crate) channel_block: Vec<PathBuf>,
+
     /// Prints JSON objects instead of text, one a line, each with what happened in "notice"
     #[arg(long)]
     pub(crate) json: bool,
@@ -30,4 +36,5 @@ pub(crate) struct Args {
 pub(crate) const NOT_SUPPORTED: &str = "\
 Not supported yet: leader election and delivery of blocks from the ordering service (blocks come
 from other peers), state transfer, private data, peer.keepalive.minInterval. Settings of these are
-checked and have no effect.";
+checked and have no effect. Blocks are verified and passed on but not kept: a peer that is started
+again begins after its channel blocks.";

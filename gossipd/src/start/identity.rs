@@ -1,9 +1,9 @@
 //! Who the peer is, and which certificates it shows.
 
 use gossip_msp::{Msp, SigningIdentity};
-use gossip_tokio::tls::{KeyPair, Roots, TlsConfig};
+use gossip_tokio::tls::{KeyPair, Roots, TlsConfig, TlsError};
 
-use super::Failure;
+use super::{Failure, channel::Channel};
 use crate::config::{ConfigError, Settings};
 
 /// Reads the local MSP: the rules of the own organisation, and what signs for the peer.
@@ -29,12 +29,16 @@ pub(crate) fn local_msp(settings: &Settings) -> Result<(Msp, SigningIdentity), B
     Ok((msp, signer))
 }
 
-/// Reads what `peer.tls` says; `None` if TLS is off.
+/// Reads what `peer.tls` says, and joins the authorities of channels to those that it names.
+/// Returns the latter, too; `None` if TLS is off.
 ///
 /// # Errors
 ///
 /// Names the setting or file, and what was expected of it.
-pub(crate) fn tls(settings: &Settings) -> Result<Option<TlsConfig>, Box<Failure>> {
+pub(crate) fn tls(
+    settings: &Settings,
+    channels: &[Channel],
+) -> Result<Option<(TlsConfig, Option<Roots>)>, Box<Failure>> {
     if !settings.bool("peer.tls.enabled") {
         return Ok(None);
     }
@@ -46,28 +50,46 @@ pub(crate) fn tls(settings: &Settings) -> Result<Option<TlsConfig>, Box<Failure>
         true => key_pair(settings, "peer.tls.clientCert.file", "peer.tls.clientKey.file")?,
         false => server.clone(),
     };
-    let roots = server_roots(settings)?;
-    let tls = TlsConfig::with_client_pair(&server, &client, &roots)?;
-    if !settings.bool("peer.tls.clientAuthRequired") {
-        return Ok(Some(tls));
-    }
-    let authorities = match settings.paths("peer.tls.clientRootCAs.files") {
-        [] => roots,
-        files => {
-            let error = |error| settings.error("peer.tls.clientRootCAs.files", error);
-            roots.and(&Roots::from_files(files).map_err(error)?)
-        }
+    let key = "peer.tls.rootcert.file";
+    let own = settings.path(key).map(|file| Roots::from_files([file])).transpose();
+    let own = own.map_err(|error| settings.error(key, error))?;
+    let Some(all) = roots(own.clone(), channels)? else {
+        let problem = "expected the file of the authorities that vouch for TLS certificates";
+        return Err(settings.error(key, problem).into());
     };
-    Ok(Some(tls.require_client_auth(&authorities)?))
+    let mut tls = TlsConfig::with_client_pair(&server, &client, &all)?;
+    if settings.bool("peer.tls.clientAuthRequired") {
+        let authorities = match settings.paths("peer.tls.clientRootCAs.files") {
+            [] => all,
+            files => {
+                let error = |error| settings.error("peer.tls.clientRootCAs.files", error);
+                all.and(&Roots::from_files(files).map_err(error)?)
+            }
+        };
+        tls = tls.require_client_auth(&authorities)?;
+    }
+    Ok(Some((tls, own)))
 }
 
-fn server_roots(settings: &Settings) -> Result<Roots, ConfigError> {
-    let key = "peer.tls.rootcert.file";
-    let Some(file) = settings.path(key) else {
-        let problem = "expected the file of the authorities that vouch for TLS certificates";
-        return Err(settings.error(key, problem));
-    };
-    Roots::from_files([file]).map_err(|error| settings.error(key, error))
+/// Joins the authorities for TLS of channels to others; `None` if there are none at all (S3.2.a).
+///
+/// # Errors
+///
+/// Names the channel whose certificates cannot be used.
+pub(crate) fn roots<'a>(
+    own: Option<Roots>,
+    channels: impl IntoIterator<Item = &'a Channel>,
+) -> Result<Option<Roots>, TlsError> {
+    let mut all = own;
+    for channel in channels {
+        let name = format!("TLS authorities of channel {}", channel.config.channel());
+        let members = channel.config.members().iter();
+        for pem in members.flat_map(|organisation| &organisation.tls_authorities) {
+            let roots = Roots::from_pem(&name, pem)?;
+            all = Some(all.map_or(roots.clone(), |all| all.and(&roots)));
+        }
+    }
+    Ok(all)
 }
 
 fn key_pair(settings: &Settings, certificate: &str, key: &str) -> Result<KeyPair, ConfigError> {

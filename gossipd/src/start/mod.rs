@@ -1,30 +1,33 @@
 //! A peer of an organisation, set up as a Fabric peer is.
 
 mod args;
+mod channel;
+mod channels;
 mod identity;
+mod judges;
 mod node;
 mod notices;
 
-use std::{env, error::Error, io, sync::Arc, time::Duration};
+use std::{env, error::Error, io, path::PathBuf, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use gossip_core::{ChannelId, JobError, Ledger};
-use gossip_msp::{BlockVerifier, Identities};
 use gossip_tokio::{Peer, Subscription};
 use serde_json::json;
 use tokio::{
     runtime::{Handle, Runtime},
     signal::unix::{SignalKind, signal},
+    sync::mpsc,
     task,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub(crate) use self::args::Args;
-use self::notices::Form;
-use crate::{
-    config::{self, ConfigError, Settings},
-    crypto::MspCrypto,
+use self::{
+    channel::Channel,
+    channels::{Change, Channels},
+    judges::Judges,
+    notices::Form,
 };
+use crate::config::{self, ConfigError, Settings};
 
 /// Why something could not be made or done, for people.
 type Failure = dyn Error + Send + Sync;
@@ -53,25 +56,32 @@ pub(crate) fn run(args: &Args) -> Result<(), Box<Failure>> {
 async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    let (msp, signer) = identity::local_msp(settings)?;
+    let channels = read_channels(&args.channel_block)?;
+    let (own, signer) = identity::local_msp(settings)?;
     let config = node::config(settings, &signer)?;
     let options = node::grpc_options(settings, &config);
-    let verifier = Arc::new(BlockVerifier::new());
-    let identities = Arc::new(Identities::new([msp]));
-    let crypto = Arc::new(MspCrypto::new(signer, identities, Arc::clone(&verifier)));
     let started = json!({
         "peer": format!("{:#}", config.pki_id),
         "org": config.org.to_string(),
         "endpoint": config.endpoint.as_str(),
         "id": settings.text("peer.id"),
     });
-    let mut builder = Peer::builder(config, crypto, Arc::new(NoChannels)).options(options);
-    if let Some(tls) = identity::tls(settings)? {
+    let tls = identity::tls(settings, &channels)?;
+    let judges = Arc::new(Judges::new(own, signer, tls.clone()));
+    let (channels, changes) = Channels::new(Arc::clone(&judges), channels)?;
+    let channels = Arc::new(channels);
+    let ledger = Arc::<Channels>::clone(&channels);
+    let mut builder = Peer::builder(config, judges, ledger).options(options);
+    if let Some((tls, _)) = tls {
         builder = builder.tls(tls);
     }
-    let (handle, address) = builder.listen(node::listen_address(settings)?).await?;
-    let subscription = handle.subscribe(NOTICES_MAX).await?;
+    let (peer, address) = builder.listen(node::listen_address(settings)?).await?;
+    let subscription = peer.subscribe(NOTICES_MAX).await?;
     info!("listening on {address}");
+    for (channel, config, height) in channels.list() {
+        let joined = peer.join_channel(channel.clone(), config, Some(height)).await;
+        joined.map_err(|error| format!("channel {channel}: {error}"))?;
+    }
     let form = if args.json { Form::Json } else { Form::Text };
     form.write(&mut io::stdout(), "started", started)?;
     let printer = task::spawn_blocking(move || print(form, subscription));
@@ -79,10 +89,44 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
         printed = printer => printed?.map_err(|error| format!("stdout: {error}").into()),
-        () = handle.stopped() => Err("the node has stopped".into()),
+        () = follow(&peer, changes) => Err("the node has stopped".into()),
     };
-    handle.stop().await;
+    peer.stop().await;
     ending
+}
+
+/// Reads the files of channels, of which each may be there once.
+fn read_channels(files: &[PathBuf]) -> Result<Vec<Channel>, String> {
+    let mut channels: Vec<Channel> = Vec::new();
+    for file in files {
+        let channel = Channel::read(file)?;
+        if channels.iter().any(|other| other.id() == channel.id()) {
+            let (file, name) = (file.display(), channel.id());
+            return Err(format!("{file}: expected another channel: {name} is joined already"));
+        }
+        channels.push(channel);
+    }
+    Ok(channels)
+}
+
+/// Tells the node of changed channels until it stops.
+async fn follow(peer: &gossip_tokio::Handle, mut changes: mpsc::UnboundedReceiver<Change>) {
+    loop {
+        let change = tokio::select! {
+            Some(change) = changes.recv() => change,
+            () = peer.stopped() => return,
+        };
+        let Change { channel, sequence, membership } = change;
+        info!("channel {channel}: configuration {sequence} holds");
+        if let Some(membership) = membership {
+            if let Err(error) = peer.join_channel(channel.clone(), membership, None).await {
+                error!("channel {channel}: the new members were not taken: {error}");
+            }
+        }
+        if let Err(error) = peer.suspect_peers().await {
+            error!("identities were not judged anew: {error}");
+        }
+    }
 }
 
 /// Prints notices until the node stops. A slow reader of stdout delays nobody else.
@@ -110,16 +154,6 @@ fn warn_of_what_is_not_done(settings: &Settings) -> Result<(), ConfigError> {
         warn!("of peer.maxRecvMsgSize and peer.maxSendMsgSize the smaller holds both ways");
     }
     Ok(())
-}
-
-/// The ledger of a peer that is in no channel.
-#[derive(Debug)]
-struct NoChannels;
-
-impl Ledger for NoChannels {
-    fn commit(&self, channel: &ChannelId, _: u64, _: &Bytes) -> Result<(), JobError> {
-        Err(JobError::failed(format!("channel {channel} was not joined")))
-    }
 }
 
 /// Notices that wait to be printed; a slow reader loses the oldest beyond.

@@ -35,6 +35,9 @@ struct Args {
     /// Seconds between two blocks, on the average.
     #[arg(long, default_value_t = 1.0, value_parser = minutes)]
     block_seconds: f64,
+    /// How many lines of what happened are written if a run fails.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(..100_000))]
+    trace: u32,
     /// Writes a line of JSON for each run, instead of a table.
     #[arg(long)]
     json: bool,
@@ -69,6 +72,7 @@ impl Args {
             orgs: self.orgs,
             duration: Duration::from_secs_f64(self.minutes * 60.0),
             faults: self.faults,
+            trace: self.trace as usize,
             block_interval: Duration::from_secs_f64(self.block_seconds),
             ..Options::new(seed)
         }

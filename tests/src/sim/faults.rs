@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gossip_core::{Command, ConnId, Event};
+use gossip_core::{Command, ConnId, Event, UnixTime};
 
 use super::{
     draws::scale, host::Input, options::FaultClass, orderer::CATCH_UP_INTERVAL, world::World,
@@ -297,8 +297,7 @@ impl World {
         }
         self.crash(stroke.host, stroke.coin());
         if stroke.seldom() {
-            self.hosts[stroke.host].heights.fill(0);
-            self.befall(stroke.host, "loses its ledger");
+            self.lose_disk(stroke.host);
         }
         self.plan_control(stroke.lasts(1, 60), Control::Start { host: stroke.host });
         true
@@ -323,6 +322,13 @@ impl World {
                 self.plan_control(notices, Control::Break { conn: end.other });
             }
         }
+    }
+
+    /// Takes a host's ledger away, and what its driver knows of earlier starts.
+    pub fn lose_disk(&mut self, host: usize) {
+        self.hosts[host].heights.fill(0);
+        self.hosts[host].incarnation = UnixTime::default();
+        self.befall(host, "loses its disk");
     }
 
     /// Starts a host that is down, at once.

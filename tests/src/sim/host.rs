@@ -1,6 +1,6 @@
 //! A host: a node, its ledger and its clock, and what waits for it while it stands still.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use gossip_core::{Config, ConnId, Endpoint, Event, Instant, Job, Node, UnixTime};
@@ -37,6 +37,8 @@ pub(super) struct Host {
     pub backlog: VecDeque<Input>,
     /// Whether its driver is hostile.
     pub is_byzantine: bool,
+    /// The incarnation of its last start, which its driver keeps beside the ledger.
+    pub incarnation: UnixTime,
 }
 
 /// Something that reaches a host's driver.
@@ -98,6 +100,7 @@ impl Host {
             is_paused: false,
             backlog: VecDeque::new(),
             is_byzantine: false,
+            incarnation: UnixTime::default(),
         }
     }
 
@@ -127,7 +130,8 @@ impl Host {
         let (pki_id, org) = (facts.pki_id, facts.org.clone());
         let mut config = Config::new(identity.clone(), pki_id, org, layout.internal(ix));
         config.rng_seed = draws.bytes32();
-        config.wall_clock = self.wall(now);
+        // No incarnation may be lower than one before, wherever the clock went (§6).
+        config.wall_clock = self.wall(now).max(self.incarnation + Duration::from_nanos(1));
         config.external_endpoint = Some(layout.external(ix));
         config.bootstrap = bootstrap(ix, layout);
         config

@@ -15,6 +15,8 @@ pub struct Options {
     pub duration: Duration,
     /// Which faults may strike.
     pub faults: Faults,
+    /// How many lines are written of what happened before a failure.
+    pub trace: usize,
     /// The mean pause between two blocks of the orderers, over all channels.
     pub block_interval: Duration,
 }
@@ -29,6 +31,7 @@ impl Options {
             orgs: 2,
             duration: Duration::from_secs(600),
             faults: Faults::NONE,
+            trace: 60,
             block_interval: Duration::from_secs(1),
         }
     }

@@ -1,12 +1,12 @@
 //! A whole run: faults strike, all is healed, and what must come true does, or the run fails.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use gossip_core::{Config, Endpoint, Identity, OrgId, PkiId};
 use serde::Serialize;
 
 use super::{
-    check::{Violation, bound, unmet},
+    check::{Unmet, Violation, bound, unmet},
     options::{FaultClass, Options},
     world::World,
 };
@@ -98,10 +98,8 @@ fn heal(
             return Some(after);
         }
         if world.elapsed() - start > bound {
-            let first: Vec<_> = lacking.iter().take(6).map(String::as_str).collect();
-            let more = lacking.len() - first.len();
-            let what = format!("after {bound:?}: {} ({more} more)", first.join("; "));
-            world.object("all is well after healing", Vec::new(), what);
+            let what = format!("after {bound:?}: {}", summary(&lacking));
+            world.object("all is well after healing", involved(&lacking), what);
         }
         world.run_for(Duration::from_secs(1));
         progress(world.elapsed());
@@ -113,10 +111,26 @@ fn heal(
 fn stay(world: &mut World) {
     world.run_for(defaults().alive_expiration_timeout + Duration::from_secs(5));
     let lacking = unmet(world);
-    if let Some(first) = lacking.first() {
-        let what = format!("{first} ({} more)", lacking.len() - 1);
-        world.object("all stays well", Vec::new(), what);
+    if !lacking.is_empty() {
+        world.object("all stays well", involved(&lacking), summary(&lacking));
     }
+}
+
+fn summary(lacking: &[Unmet]) -> String {
+    let first: Vec<_> = lacking.iter().take(6).map(|unmet| unmet.what.as_str()).collect();
+    format!("{} ({} more)", first.join("; "), lacking.len() - first.len())
+}
+
+/// Finds the two peers that most of it is about.
+fn involved(lacking: &[Unmet]) -> Vec<usize> {
+    let mut counts = BTreeMap::<usize, usize>::new();
+    for Unmet { host, of, .. } in lacking {
+        *counts.entry(*host).or_default() += 1;
+        *counts.entry(*of).or_default() += 1;
+    }
+    let mut hosts: Vec<_> = counts.into_iter().collect();
+    hosts.sort_by_key(|(_, count)| usize::MAX - count);
+    hosts.into_iter().map(|(host, _)| host).take(2).collect()
 }
 
 /// A class of faults that is switched on and never strikes proves nothing.
@@ -167,7 +181,7 @@ fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
             "cargo run --release -p gossip-tests --bin sim -- --seed {seed} --peers {peers} \
              --orgs {orgs} --minutes {minutes} --faults {faults}"
         ),
-        trace: world.trace(&violation.hosts, 60),
+        trace: world.trace(&violation.hosts, options.trace),
     }
 }
 

@@ -11,6 +11,8 @@ use super::{check::describe, layout::Layout};
 #[derive(Debug)]
 pub(super) struct Trace {
     entries: VecDeque<Entry>,
+    /// The last faults, which are few and matter for longer.
+    faults: VecDeque<Entry>,
     size: usize,
 }
 
@@ -60,25 +62,32 @@ impl Trace {
     /// Keeps the last `size` things; with zero nothing is kept.
     #[must_use]
     pub(super) fn new(size: usize) -> Self {
-        Self { entries: VecDeque::new(), size }
+        Self { entries: VecDeque::new(), faults: VecDeque::new(), size }
     }
 
     /// Notes something.
     pub(super) fn note(&mut self, at: Instant, host: usize, what: What) {
-        if self.entries.len() >= self.size {
-            self.entries.pop_front();
+        let kept = match what {
+            What::Fault(_) => &mut self.faults,
+            _ => &mut self.entries,
+        };
+        if kept.len() >= self.size {
+            kept.pop_front();
         }
         if self.size > 0 {
-            self.entries.push_back(Entry { at, host, what });
+            kept.push_back(Entry { at, host, what });
         }
     }
 
-    /// Writes the last `count` things that concern any of the hosts, a line each.
-    #[must_use]
+    /// Writes the last `count` faults and the last `count` other things that concern any of the
+    /// hosts, a line each, in the order in which they happened.
     pub(super) fn lines(&self, hosts: &[usize], count: usize, layout: &Layout) -> Vec<String> {
         let concerns = |entry: &&Entry| hosts.is_empty() || hosts.contains(&entry.host);
-        let mut last: Vec<_> = self.entries.iter().rev().filter(concerns).take(count).collect();
+        let faults = self.faults.iter().rev().filter(concerns).take(count);
+        let others = self.entries.iter().rev().filter(concerns).take(count);
+        let mut last: Vec<_> = faults.chain(others).collect();
         last.reverse();
+        last.sort_by_key(|entry| entry.at);
         last.into_iter().map(|entry| entry.line(layout)).collect()
     }
 }

@@ -110,7 +110,7 @@ impl World {
             fired: Fired::default(),
             memory: Memory::default(),
             metrics: Metrics::new(options.peers),
-            trace: Trace::new(4096),
+            trace: Trace::new(4096.max(options.trace * 64)),
             issued: BTreeMap::new(),
             written: Vec::new(),
             digest: Digest::default(),
@@ -424,6 +424,8 @@ impl World {
         host.generation += 1;
         host.tick_at = None;
         let config = host.config(ix, &self.layout, self.now, &mut self.draws.hosts);
+        host.incarnation = config.wall_clock;
+        let wall = host.wall(self.now);
         let seen = Seen::Started {
             pki_id: config.pki_id,
             wall: config.wall_clock,
@@ -434,7 +436,7 @@ impl World {
         self.metrics.started(ix);
         self.befall(ix, "starts");
         self.observe(ix, &seen);
-        self.drain(ix);
+        self.handle(ix, Event::WallClock(wall));
         for channel in self.layout.channels_of(ix) {
             let config = self.layout.channels[channel].config.clone();
             let (id, height) = (self.channel_id(channel), self.hosts[ix].heights[channel]);

@@ -31,7 +31,9 @@ impl Check for OrgBorder {
                 // A hostile peer may tell what is a secret of its organisation.
                 let can_leak = || facts.issued.values().any(|issued| issued.is_byzantine);
                 match foreign {
-                    Some(_) if !can_leak() => Err(format!("dialled {endpoint}, which is none of its business")),
+                    Some(_) if !can_leak() => {
+                        Err(format!("dialled {endpoint}, which is none of its business"))
+                    }
                     _ => Ok(()),
                 }
             }

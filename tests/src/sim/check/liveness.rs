@@ -9,10 +9,21 @@ use crate::sim::{
     world::World,
 };
 
+/// Something that is not as it must be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unmet {
+    /// Who does not know something.
+    pub host: usize,
+    /// About whom, itself if it lacks blocks.
+    pub of: usize,
+    /// What it is.
+    pub what: String,
+}
+
 /// Lists what is not as it should be among the peers that run and are honest: whom does one not
 /// hold alive, which blocks does it lack, whose height in a channel does it not know?
 #[must_use]
-pub fn unmet(world: &World) -> Vec<String> {
+pub fn unmet(world: &World) -> Vec<Unmet> {
     let hosts = 0..world.layout().names.len();
     let honest = hosts.filter(|host| !world.is_byzantine(*host) && world.node(*host).is_some());
     let honest: Vec<_> = honest.collect();
@@ -31,7 +42,8 @@ pub fn unmet(world: &World) -> Vec<String> {
 ///
 /// Whoever was taken for dead is tried again every `reconnect_interval`, an identity or a job that
 /// was lost costs `job_timeout`, and all that is told is told anew within a few intervals. A peer
-/// whose clock went back says nothing new for those who knew it, until they have forgotten it.
+/// that lost its disk while its clock went back says nothing new for those who knew it, until they
+/// have forgotten it, which takes twice as long as they remember it.
 #[must_use]
 pub fn bound(config: &Config, faults: Faults) -> Duration {
     let known = config.alive_expiration_timeout
@@ -39,39 +51,42 @@ pub fn bound(config: &Config, faults: Faults) -> Duration {
         + config.job_timeout
         + config.alive_time_interval * 4;
     let told = config.pull_interval * 4 + config.request_state_info_interval * 4;
-    let forgotten = config.alive_expiration_timeout * (config.msg_expiration_factor + 2);
-    let is_forgotten = faults.has(FaultClass::Clock);
+    let forgotten = config.alive_expiration_timeout * (config.msg_expiration_factor * 2 + 2);
+    let is_forgotten = faults.has(FaultClass::Clock) && faults.has(FaultClass::Crash);
     known + told + if is_forgotten { forgotten } else { Duration::ZERO }
 }
 
-fn membership(world: &World, host: usize, honest: &[usize]) -> Vec<String> {
+fn membership(world: &World, host: usize, honest: &[usize]) -> Vec<Unmet> {
     let Some(node) = world.node(host) else { return Vec::new() };
     let names = &world.layout().names;
     let alive: Vec<PkiId> = node.members().into_iter().map(|member| member.pki_id).collect();
-    let lacks =
-        |other: &&usize| **other != host && alive.binary_search(&world.pki_id(**other)).is_err();
-    let lacking = honest.iter().filter(lacks);
-    lacking.map(|other| format!("{} does not hold {} alive", names[host], names[*other])).collect()
+    let lacks = |of: &&usize| **of != host && alive.binary_search(&world.pki_id(**of)).is_err();
+    let unmet = |of: &usize| {
+        let what = format!("{} does not hold {} alive", names[host], names[*of]);
+        Unmet { host, of: *of, what }
+    };
+    honest.iter().filter(lacks).map(unmet).collect()
 }
 
-fn ledger(world: &World, host: usize, channel: usize, honest: &[usize]) -> Vec<String> {
+fn ledger(world: &World, host: usize, channel: usize, honest: &[usize]) -> Vec<Unmet> {
     let layout = world.layout();
     let (name, id) = (&layout.names[host], &layout.channels[channel].id);
     let Some(node) = world.node(host) else { return Vec::new() };
     let mut unmet = Vec::new();
+    let mut note = |of, what| unmet.push(Unmet { host, of, what });
     let (height, all) = world.heights(host, channel);
     if height < all {
-        unmet.push(format!("{name} has {height} of {all} blocks of {id}"));
+        note(host, format!("{name} has {height} of {all} blocks of {id}"));
     }
     let told = node.channel_peers(id).unwrap_or_default();
     let told: BTreeMap<PkiId, u64> =
         told.into_iter().map(|peer| (peer.member.pki_id, peer.ledger_height)).collect();
-    for other in honest.iter().filter(|other| **other != host && layout.is_in(**other, channel)) {
-        let of = &layout.names[*other];
-        match told.get(&world.pki_id(*other)) {
+    for of in honest.iter().filter(|of| **of != host && layout.is_in(**of, channel)) {
+        let other = &layout.names[*of];
+        match told.get(&world.pki_id(*of)) {
             Some(told) if *told == all => {}
-            Some(told) => unmet.push(format!("{name} takes {of} to have {told} blocks of {id}")),
-            None => unmet.push(format!("{name} does not know {of} in {id}")),
+            Some(told) => note(*of, format!("{name} takes {other} to have {told} blocks of {id}")),
+            None => note(*of, format!("{name} does not know {other} in {id}")),
         }
     }
     unmet

@@ -17,7 +17,7 @@ use gossip_core::{
 use super::{crypto::Authority, layout::Layout};
 
 pub(crate) use self::frames::describe;
-pub use self::liveness::{bound, unmet};
+pub use self::liveness::{Unmet, bound, unmet};
 use self::{
     blocks::Blocks,
     frames::{OrgBorder, Tap},
