@@ -109,16 +109,18 @@ impl Channel {
         let config = cx.config;
         let limits = &config.limits;
         let pki_id = config.pki_id;
+        // The clock may have gone back since the start; an incarnation must not.
+        let joined_at = cx.wall.max(config.wall_clock);
         let mut channel = Self {
             mac: wire::channel_mac(&pki_id, &id),
             id,
             pki_id,
             sequence: 0,
             orgs: BTreeMap::new(),
-            own: Own::new(cx.wall),
+            own: Own::new(joined_at),
             infos: BTreeMap::new(),
             infos_max: limits.members_max,
-            leaders: Leaders::new(config, cx.wall),
+            leaders: Leaders::new(config, joined_at),
             window: Window::new(config.max_block_count_to_store, config.pull_interval * 100),
             backlog: Backlog::new(None, limits.buffered_blocks_max, limits.buffered_bytes_max),
             has_company: false,

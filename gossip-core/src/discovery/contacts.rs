@@ -119,11 +119,24 @@ impl Discovery {
                 let endpoint = contact.endpoint.clone();
                 cx.emit(Effect::Handshake { contact: id, endpoint });
             }
+            // Its certificate was replaced or revoked: who is there now?
+            Phase::Ask { to, .. } if cx.org(&to).is_none() => self.identify(id, cx),
             Phase::Ask { .. } => {
                 if self.fail(id, cx).is_some() {
                     self.ask(id, cx);
                 }
             }
+        }
+    }
+
+    /// Finds out anew who is at a contact's endpoint.
+    fn identify(&mut self, id: u32, cx: &mut Cx<'_>) {
+        if self.fail(id, cx).is_none() {
+            return;
+        }
+        if let Some(contact) = self.contacts.entries.get_mut(&id) {
+            contact.phase = Phase::Identify;
+            cx.emit(Effect::Handshake { contact: id, endpoint: contact.endpoint.clone() });
         }
     }
 

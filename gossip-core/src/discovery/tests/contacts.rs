@@ -156,6 +156,20 @@ fn a_request_is_given_up_after_120_times_however_long_identification_took() {
     assert_eq!(did(&mut world), [Did::Handshake("peer1:7051".into())]);
 }
 
+/// A certificate may be replaced while its owner is being asked: whoever is there now is asked.
+#[test]
+fn who_is_at_an_endpoint_is_found_out_anew_when_its_identity_is_gone() {
+    let mut world = World::with(|config| config.bootstrap = vec!["peer1:7051".into()]);
+    world.drain();
+    found(&mut world, 0, Some(1));
+    assert_eq!(did(&mut world), [Did::Send(pki(1))]);
+    world.identities.remove(&pki(1));
+    world.run(5 * SECOND);
+    assert_eq!(did(&mut world), [Did::Handshake("peer1:7051".into())]);
+    found(&mut world, 0, Some(2));
+    assert_eq!(did(&mut world), [Did::Send(pki(2))]);
+}
+
 #[test]
 fn a_request_that_could_not_be_signed_is_made_at_the_next_attempt() {
     let mut world = World::with(|config| config.bootstrap = vec!["peer1:7051".into()]);

@@ -6,8 +6,8 @@ use core::time::Duration;
 use gossip_proto::gossip::{Envelope, GossipMessage, StateInfo, gossip_message::Content};
 
 use crate::{
-    Chaincode, ChannelConfig, ChannelId, Command, CommandError, Endpoint, Fault, Notice, OrgId,
-    UnixTime, wire,
+    Chaincode, ChannelConfig, ChannelId, Command, CommandError, Endpoint, Event, Fault, Notice,
+    OrgId, UnixTime, wire,
 };
 
 use super::{
@@ -61,6 +61,24 @@ fn heights(net: &mut Net, hand: &Hand, seconds: u64) -> Vec<u64> {
         heights.extend(infos.map(|(_, _, info)| info.properties.unwrap_or_default().ledger_height));
     }
     heights
+}
+
+/// The driver keeps the incarnation above those of earlier runs; a clock that went back does not
+/// make what we say of a channel older than what we said then.
+#[test]
+fn what_is_said_of_a_channel_is_never_older_than_the_start() {
+    let mut net = Net::new();
+    net.add("a", "node", |_| {});
+    net.handle(0, Event::WallClock(UnixTime::from_secs(1_600_000_000)));
+    net.join(0, "ch", &["a", "b"], 1);
+    let hand = enter(&mut net, "a", "hand");
+    set_height(&mut net, 7);
+    net.run_for(5 * SECOND);
+    let times = infos(&mut net, &hand).into_iter().filter_map(|(_, _, info)| info.timestamp);
+    let times: Vec<_> = times.collect();
+    assert!(!times.is_empty());
+    assert!(times.iter().all(|time| time.inc_num >= START.as_nanos()), "{times:?}");
+    assert!(times.iter().all(|time| time.seq_num >= START.as_nanos()), "{times:?}");
 }
 
 /// CH-22, CH-27, N-49.
