@@ -184,7 +184,11 @@ impl Node {
         if let Some(since) = age.checked_sub(threshold) {
             let since = crate::Instant::ZERO + since;
             for pki_id in self.identities.unused_since(since) {
-                self.remove_identity(&pki_id);
+                // Who is still remembered is an anchor or bootstrap peer that has been silent for
+                // long. Fabric forgets it here, and with it the way back to its organisation.
+                if !self.discovery.knows(&pki_id) {
+                    self.remove_identity(&pki_id);
+                }
             }
         }
         self.comm.sweep(self.clock.now);

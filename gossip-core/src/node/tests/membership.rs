@@ -88,3 +88,20 @@ fn four_nodes_of_two_organisations_know_all_and_what_they_have_within_200_ms() {
     assert!(is_membership_full(&net) && is_channel_full(&net));
     assert_no_faults(&net);
 }
+
+/// D-44: anchors and bootstrap peers are never forgotten, so that an organisation that was away for
+/// a day is back by itself.
+#[test]
+fn a_partition_of_a_day_heals() {
+    let mut net = network(&["a", "b"], 2);
+    net.run_until(10 * SECOND, is_channel_full);
+    net.cut_off(&[2, 3], true);
+    net.run_for(24 * 3600 * SECOND);
+    for (peer, mate) in [(0, 1), (1, 0), (2, 3), (3, 2)] {
+        assert_eq!(net.peers[peer].members(), [net.peers[mate].config.pki_id].into());
+    }
+    net.cut_off(&[2, 3], false);
+    let time = net.run_until(120 * SECOND, is_membership_full);
+    assert!(time < 60 * SECOND, "{time:?}");
+    net.run_until(60 * SECOND, is_channel_full);
+}

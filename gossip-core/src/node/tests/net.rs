@@ -70,6 +70,8 @@ pub(crate) struct Peer {
     pub(crate) ledger: Vec<(ChannelId, u64, Bytes)>,
     /// Whether it is switched off: nothing reaches it, nothing leaves it.
     pub(crate) is_down: bool,
+    /// Reached only by those that are cut off as well.
+    pub(crate) is_cut_off: bool,
 }
 
 /// What becomes of a job.
@@ -120,6 +122,7 @@ impl Net {
             checks: BTreeMap::new(),
             ledger: Vec::new(),
             is_down: false,
+            is_cut_off: false,
         });
         let peer = self.peers.len() - 1;
         self.drain(peer);
@@ -228,6 +231,10 @@ impl Net {
         purpose: DialPurpose,
     ) -> (Duration, Event) {
         let owner = self.listener(endpoint);
+        let is_cut_off = |peer: usize| self.peers[peer].is_cut_off;
+        if owner.is_some_and(|owner| is_cut_off(owner) != is_cut_off(peer)) {
+            return (self.latency, Event::DialFailed { dial, error: "no way there".into() });
+        }
         if owner.is_none() && !self.listeners.contains(endpoint) {
             return (self.latency, Event::DialFailed { dial, error: "nobody is there".into() });
         }
@@ -304,6 +311,20 @@ impl Net {
         for conn in ends.map(|(conn, _)| *conn).collect::<Vec<_>>() {
             self.close(conn, false);
         }
+    }
+
+    /// Cuts peers off from the others, or brings them back.
+    pub(crate) fn cut_off(&mut self, peers: &[usize], is_cut_off: bool) {
+        for peer in peers {
+            self.peers[*peer].is_cut_off = is_cut_off;
+        }
+        let is_torn = |(_, end): &(&ConnId, &End)| {
+            let owners = (end.owner, self.ends[&end.other].owner);
+            let (Some(one), Some(other)) = owners else { return false };
+            self.peers[one].is_cut_off != self.peers[other].is_cut_off
+        };
+        let torn: Vec<_> = self.ends.iter().filter(is_torn).map(|(conn, _)| *conn).collect();
+        torn.into_iter().for_each(|conn| self.close(conn, true));
     }
 
     pub(crate) fn is_open(&self, conn: ConnId) -> bool {
