@@ -289,6 +289,11 @@ impl Node {
         sources: Sources,
     ) {
         self.stats.unique_messages += self.news(&alive);
+        // What another organisation keeps to itself is not for us, however it got out.
+        let alive = match self.is_own_org(&alive.pki_id) {
+            true => alive,
+            false => Verified::attest(alive.into_inner().without_secret()),
+        };
         self.discovery(|discovery, cx| match role {
             AliveRole::Pushed => discovery.on_alive(alive, sources, cx),
             AliveRole::Request { nonce } => discovery.on_membership_request(alive, nonce, cx),

@@ -84,6 +84,16 @@ impl Alive {
         self
     }
 
+    /// Takes the secret off.
+    pub(crate) fn without_secret(mut self) -> Self {
+        if self.envelope.secret_envelope.is_some() {
+            self.frame = self.frame_without_secret();
+            self.envelope.secret_envelope = None;
+        }
+        self.internal_endpoint = None;
+        self
+    }
+
     /// Returns the serialized envelope as it arrived.
     pub(crate) fn frame(&self) -> Bytes {
         self.frame.clone()

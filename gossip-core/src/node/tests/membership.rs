@@ -5,7 +5,10 @@ use core::time::Duration;
 
 use crate::{ChannelConfig, ChannelId, Command, Fault, Notice, OrgId, PkiId};
 
-use super::net::{Net, at, outside};
+use super::{
+    hand::frame,
+    net::{Net, at, outside},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -104,4 +107,24 @@ fn a_partition_of_a_day_heals() {
     let time = net.run_until(120 * SECOND, is_membership_full);
     assert!(time < 60 * SECOND, "{time:?}");
     net.run_until(60 * SECOND, is_channel_full);
+}
+
+/// A secret is of its author's organisation. Fabric lets some out, and whoever is hostile may let
+/// out any: its endpoint is not for us, and dialling it would make the peer look dead.
+#[test]
+fn the_internal_endpoint_of_another_organisations_peer_is_not_used() {
+    let mut net = Net::new();
+    net.add("a", "node", |_| {});
+    for (org, is_ours) in [("a", true), ("b", false)] {
+        let hand = net.hand(org, "hand", 0);
+        let mut alive = hand.alive(1);
+        alive.secret_envelope = Some(hand.secret("hand.internal:7051"));
+        net.send(hand.conn, frame(&alive));
+        net.run_for(SECOND);
+        let members = net.peers[0].node.members();
+        let member = members.iter().find(|member| member.pki_id == hand.pki_id);
+        let member = member.expect("it is alive");
+        assert_eq!(member.internal_endpoint.is_some(), is_ours, "{member:?}");
+        assert!(member.external_endpoint.is_some());
+    }
 }
