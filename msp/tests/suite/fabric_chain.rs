@@ -15,7 +15,8 @@ use prost::Message;
 
 use crate::chain::{data, recorded_chain};
 
-/// C-44, C-45: every signed block verifies under the channel's own policy on blocks, and each names the header hash of the one before.
+/// C-44, C-45: every signed block verifies under the channel's own policy on blocks, and each names
+/// the header hash of the one before.
 ///
 /// The genesis block is right in all but that nobody signs genesis blocks.
 #[test]
@@ -78,7 +79,7 @@ fn each_configuration_of_the_chain_follows_the_one_before() {
     assert_eq!(error, "sequence: is 1, expected more than 3");
 }
 
-/// C-42, C-43: by the recorded Readers policies a peer may read, and an orderer may not.
+/// C12.2.a, C12.2.d: by the recorded Readers policies a peer may read, and an orderer may not.
 #[test]
 fn the_readers_of_the_channel_are_what_its_policies_say() {
     let chain = recorded_chain();

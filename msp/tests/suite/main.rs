@@ -1,8 +1,13 @@
 //! Everything the crate promises, against recorded data and made certificates.
 
 mod authority;
+mod certificates;
 mod chain;
+mod configuration;
+mod consenters;
 mod fabric_chain;
+mod made_channel;
+mod policies;
 mod rules;
 mod signing;
 mod vectors;

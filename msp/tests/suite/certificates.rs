@@ -1,0 +1,62 @@
+//! Certificates taken apart.
+
+use aws_lc_rs::digest;
+use base64ct::{Base64, Encoding};
+use der::asn1::{AnyRef, BitString, UintRef};
+use der::{Decode, Encode, Sequence};
+
+/// The DER of a certificate in PEM.
+pub(crate) fn der_of(pem: &str) -> Vec<u8> {
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    Base64::decode_vec(&base64).expect("base64")
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
+}
+
+/// The same certificate with the other of the two forms that its ECDSA signature on P-256 has.
+pub(crate) fn mirrored(pem: &str) -> String {
+    let der = der_of(pem);
+    let certificate = Certificate::from_der(&der).expect("a certificate");
+    let bits = certificate.signature.as_bytes().expect("whole bytes");
+    let signature = Signature::from_der(bits).expect("a signature");
+    let s = subtract(&P256_ORDER, signature.s.as_bytes());
+    let other = Signature { r: signature.r, s: UintRef::new(&s).expect("a number") };
+    let other = other.to_der().expect("DER");
+    let signature = BitString::from_bytes(&other).expect("bits");
+    let der = Certificate { signature, ..certificate }.to_der().expect("DER");
+    let base64 = Base64::encode_string(&der);
+    let lines = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("ASCII"));
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+}
+
+#[derive(Sequence)]
+struct Certificate<'a> {
+    content: AnyRef<'a>,
+    algorithm: AnyRef<'a>,
+    signature: BitString,
+}
+
+#[derive(Sequence)]
+struct Signature<'a> {
+    r: UintRef<'a>,
+    s: UintRef<'a>,
+}
+
+/// `a - b` for big-endian numbers, `a` the larger and no shorter.
+fn subtract(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let mut difference = a.to_vec();
+    let mut borrow = 0;
+    let digits = b.iter().rev().copied().chain(std::iter::repeat(0));
+    for (digit, other) in difference.iter_mut().rev().zip(digits) {
+        let value = i16::from(*digit) - i16::from(other) - borrow;
+        borrow = i16::from(value < 0);
+        *digit = value.rem_euclid(256) as u8;
+    }
+    difference
+}
+
+const P256_ORDER: [u8; 32] = *b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\
+    \xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
