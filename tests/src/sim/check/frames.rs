@@ -28,13 +28,9 @@ impl Check for OrgBorder {
                 let foreign = layout.listener(endpoint).filter(|listener| {
                     listener.is_internal && layout.org_of(listener.host) != layout.org_of(host)
                 });
-                // A hostile peer may tell what is a secret of its organisation.
-                let can_leak = || facts.issued.values().any(|issued| issued.is_byzantine);
                 match foreign {
-                    Some(_) if !can_leak() => {
-                        Err(format!("dialled {endpoint}, which is none of its business"))
-                    }
-                    _ => Ok(()),
+                    Some(_) => Err(format!("dialled {endpoint}, which is none of its business")),
+                    None => Ok(()),
                 }
             }
             Seen::Sent { to, frame, .. } if layout.org_of(to) != layout.org_of(host) => {
