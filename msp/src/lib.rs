@@ -28,8 +28,7 @@ mod wire;
 pub use block::{BlockError, BlockVerifier, header_bytes, header_hash};
 pub use certificate::ParseError;
 pub use channel_config::{
-    AccessError, Anchor, BLOCK_VALIDATION, ChannelConfig, Organisation, READERS, application_msps,
-    orderer_msps,
+    AccessError, Anchor, BLOCK_VALIDATION, ChannelConfig, Organisation, READERS, is_config_block,
 };
 pub use draft::{BlockDraft, SealedBlock};
 pub use ecdsa::SignatureError;

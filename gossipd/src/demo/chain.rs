@@ -8,8 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use gossip_msp::{BlockVerifier, header_hash};
-use gossip_proto::common::{Block, ChannelHeader, Envelope, HeaderType, Payload};
+use gossip_msp::{BlockVerifier, header_hash, is_config_block};
+use gossip_proto::common::Block;
 use prost::Message;
 
 use super::ledger::learn_config;
@@ -62,7 +62,7 @@ impl ChainFile {
             verifier.verify(&chain.channel, number, &block).map_err(|error| {
                 blocks.fault(format!("block {number} as signed by its orderers: {error}"))
             })?;
-            if is_config(&block) {
+            if is_config_block(&block) {
                 learn_config(&verifier, &block).map_err(|error| {
                     blocks.fault(format!("block {number}, a channel's configuration: {error}"))
                 })?;
@@ -211,16 +211,6 @@ fn check_link(block: &Bytes, number: u64, previous: Option<[u8; 32]>) -> Result<
         }
         Some(_) | None => Ok(header_hash(&header)),
     }
-}
-
-fn is_config(block: &Bytes) -> bool {
-    let kind = || {
-        let data = Block::decode(block.clone()).ok()?.data?.data;
-        let envelope = Envelope::decode(data.first()?.clone()).ok()?;
-        let header = Payload::decode(envelope.payload).ok()?.header?;
-        Some(ChannelHeader::decode(header.channel_header).ok()?.r#type)
-    };
-    kind() == Some(HeaderType::Config.into())
 }
 
 /// What a gossip frame can carry.

@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bytes::Bytes;
-use gossip_proto::common::Consenter;
+use gossip_proto::common::{Block, Consenter};
+use prost::Message;
 
 use crate::error::ConfigError;
 use crate::identities::{Identities, SignedData, VerifyError};
 use crate::msp::Msp;
 use crate::policy::{PolicyError, PolicyTree};
+use crate::transaction::channel_header;
 
 pub use self::organisation::{Anchor, Organisation};
 
@@ -186,24 +188,18 @@ impl ChannelConfig {
     }
 }
 
-/// The channel's name and the organisations that run its ordering service.
+/// Whether a serialized block carries a configuration, and nothing else (§14.1).
 ///
-/// # Errors
-///
-/// As [`ChannelConfig::from_block`].
-pub fn orderer_msps(config_block: &Bytes) -> Result<(String, Vec<Msp>), ConfigError> {
-    let config = ChannelConfig::from_block(config_block)?;
-    Ok((config.channel, config.orderers.into_iter().filter_map(|org| org.msp).collect()))
-}
-
-/// The channel's name and its member organisations.
-///
-/// # Errors
-///
-/// As [`ChannelConfig::from_block`].
-pub fn application_msps(config_block: &Bytes) -> Result<(String, Vec<Msp>), ConfigError> {
-    let config = ChannelConfig::from_block(config_block)?;
-    Ok((config.channel, config.members.into_iter().filter_map(|org| org.msp).collect()))
+/// Bytes that are no block do not.
+#[must_use]
+pub fn is_config_block(block: &Bytes) -> bool {
+    let Ok(block) = Block::decode(block.clone()) else {
+        return false;
+    };
+    match &block.data.unwrap_or_default().data[..] {
+        [transaction] => channel_header(transaction).is_some_and(|header| header.is_config),
+        _ => false,
+    }
 }
 
 /// Why an identity may not do or see something.

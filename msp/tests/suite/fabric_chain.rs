@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gossip_msp::{
     AccessError, BlockError, BlockVerifier, ChannelConfig, Identities, Msp, Organisation,
-    PolicyError, READERS, VerifyError, header_hash,
+    PolicyError, READERS, VerifyError, header_hash, is_config_block,
 };
 use gossip_proto::common::{
     Block, Envelope, Metadata, MetadataSignature, Payload, SignatureHeader,
@@ -68,7 +68,9 @@ fn each_configuration_of_the_chain_follows_the_one_before() {
     let mut config = ChannelConfig::from_block(&chain[0]).expect("a configuration");
     let mut config_blocks = Vec::new();
     for (number, block) in chain.iter().enumerate().skip(1) {
-        let Ok(next) = config.update(block) else { continue };
+        let next = config.update(block);
+        assert_eq!(is_config_block(block), next.is_ok(), "block {number}");
+        let Ok(next) = next else { continue };
         assert_eq!(next.sequence(), config.sequence() + 1);
         assert!(next.has_same_members(&config));
         config_blocks.push(number);
@@ -144,7 +146,7 @@ fn a_block_that_is_no_configuration_has_none() {
     let chain = recorded_chain();
     for block in [Bytes::new(), Bytes::from_static(&[0xff]), chain[chain.len() - 1].clone()] {
         let error = ChannelConfig::from_block(&block).expect_err("no configuration");
-        assert!(!error.subject.is_empty());
+        assert!(!error.subject.is_empty() && !is_config_block(&block));
     }
 }
 
