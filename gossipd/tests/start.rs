@@ -53,6 +53,8 @@ fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
             ],
         )
     });
+    // One that does not start would be waited for by the other.
+    peers.iter_mut().for_each(|peer| drop(peer.wait_for("started")));
     for (index, peer) in peers.iter_mut().enumerate() {
         assert_eq!(peer.wait_for("member_alive")["endpoint"], own[1 - index]);
     }
@@ -195,7 +197,8 @@ impl Organisation {
                  \x20   rootcert: {{file: tls/ca.crt}}\n\
                  \x20   clientAuthRequired: true\n\
                  \x20 gossip:\n\
-                 \x20   bootstrap: 127.0.0.1:{bootstrap}\n"
+                 \x20   bootstrap: 127.0.0.1:{bootstrap}\n\
+                 \x20   reconnectInterval: 1s\n"
             ),
         );
         folder
@@ -244,8 +247,17 @@ fn params(name: &str) -> CertificateParams {
     params
 }
 
-/// Takes two ports that nobody has. They are let go of again, for the peers.
+/// Finds two ports that nobody listens on, below those that the system gives to whoever dials or
+/// asks for any.
 fn free_ports() -> [u16; 2] {
-    let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
-    listeners.map(|listener| listener.local_addr().expect("an address").port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() % 1000 * 10;
+    let port = || loop {
+        let offset = (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let port = 20_000 + u16::try_from(offset).expect("less than 10000");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    };
+    [port(), port()]
 }

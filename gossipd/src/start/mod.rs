@@ -118,10 +118,10 @@ async fn follow(peer: &gossip_tokio::Handle, mut changes: mpsc::UnboundedReceive
         };
         let Change { channel, sequence, membership } = change;
         info!("channel {channel}: configuration {sequence} holds");
-        if let Some(membership) = membership {
-            if let Err(error) = peer.join_channel(channel.clone(), membership, None).await {
-                error!("channel {channel}: the new members were not taken: {error}");
-            }
+        if let Some(membership) = membership
+            && let Err(error) = peer.join_channel(channel.clone(), membership, None).await
+        {
+            error!("channel {channel}: the new members were not taken: {error}");
         }
         if let Err(error) = peer.suspect_peers().await {
             error!("identities were not judged anew: {error}");

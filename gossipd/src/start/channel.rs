@@ -1,0 +1,88 @@
+//! What a channel's configuration blocks say to gossip.
+
+use std::{fs::File, io::Read, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use gossip_core::{self as core, ChannelId, Endpoint, OrgId};
+use gossip_msp::{Anchor, ChannelConfig};
+use gossip_proto::common::{Block, ChannelHeader, Envelope, HeaderType, Payload};
+use prost::{DecodeError, Message};
+
+/// A channel by one of its configuration blocks.
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    /// The block's number.
+    pub(crate) number: u64,
+    /// The configuration in it.
+    pub(crate) config: Arc<ChannelConfig>,
+}
+
+impl Channel {
+    /// Reads a file with one serialized `common.Block` in it, as `peer channel fetch config` and
+    /// `configtxgen` write it.
+    ///
+    /// # Errors
+    ///
+    /// Names the file and what was expected of it.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let name = path.display();
+        let fault = |problem: String| format!("{name}: expected a configuration block: {problem}");
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(|error| fault(error.to_string()))?;
+        let read = file.take(BLOCK_BYTES_MAX + 1).read_to_end(&mut bytes);
+        if read.map_err(|error| fault(error.to_string()))? as u64 > BLOCK_BYTES_MAX {
+            return Err(fault(format!("larger than {BLOCK_BYTES_MAX} bytes")));
+        }
+        let bytes = bytes.into();
+        let config = ChannelConfig::from_block(&bytes).map_err(|error| fault(error.to_string()))?;
+        let block = Block::decode(bytes).map_err(|error| fault(error.to_string()))?;
+        let number = block.header.unwrap_or_default().number;
+        Ok(Self { number, config: Arc::new(config) })
+    }
+
+    /// Returns the channel's name as it travels.
+    pub(crate) fn id(&self) -> ChannelId {
+        ChannelId::from(self.config.channel())
+    }
+
+    /// Returns what gossip goes by: members with their anchor peers (SV-12, SV-13).
+    pub(crate) fn membership(&self) -> core::ChannelConfig {
+        let member = |organisation: &gossip_msp::Organisation| {
+            let anchors = organisation.anchors.iter().map(endpoint).collect();
+            (OrgId::from(&*organisation.mspid), anchors)
+        };
+        core::ChannelConfig {
+            sequence: self.config.sequence(),
+            orgs: self.config.members().iter().map(member).collect(),
+        }
+    }
+}
+
+/// Says whether a serialized block carries a channel's configuration (§14.1).
+///
+/// # Errors
+///
+/// If it does not decode.
+pub(crate) fn is_config(block: &Bytes) -> Result<bool, DecodeError> {
+    let data = Block::decode(block.clone())?.data.unwrap_or_default().data;
+    let [transaction] = &data[..] else {
+        return Ok(false);
+    };
+    let kind = || {
+        let envelope = Envelope::decode(transaction.clone()).ok()?;
+        let header = Payload::decode(envelope.payload).ok()?.header?;
+        Some(ChannelHeader::decode(header.channel_header).ok()?.r#type)
+    };
+    Ok(kind() == Some(HeaderType::Config.into()))
+}
+
+fn endpoint(anchor: &Anchor) -> Endpoint {
+    let Anchor { host, port } = anchor;
+    match host.contains(':') && !host.starts_with('[') {
+        true => format!("[{host}]:{port}").into(),
+        false => format!("{host}:{port}").into(),
+    }
+}
+
+/// What a gossip frame can carry.
+const BLOCK_BYTES_MAX: u64 = 99 << 20;
