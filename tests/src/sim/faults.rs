@@ -325,9 +325,14 @@ impl World {
     }
 
     /// Takes a host's ledger away, and what its driver knows of earlier starts.
+    ///
+    /// Anchors' drivers keep that elsewhere: others never forget what an anchor once said (D-44),
+    /// and would not believe it again if its clock was set back meanwhile.
     pub fn lose_disk(&mut self, host: usize) {
         self.hosts[host].heights.fill(0);
-        self.hosts[host].incarnation = UnixTime::default();
+        if !self.layout.is_anchor(host) {
+            self.hosts[host].incarnation = UnixTime::default();
+        }
         self.befall(host, "loses its disk");
     }
 
