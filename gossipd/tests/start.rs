@@ -49,7 +49,7 @@ fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
                 ("CORE_PEER_TLS_ENABLED", "false"),
                 ("CORE_PEER_ADDRESS", &own[index]),
                 ("CORE_PEER_LISTENADDRESS", &own[index]),
-                ("CORE_PEER_GOSSIP_BOOTSTRAP", &own.join(" ")),
+                ("CORE_PEER_GOSSIP_BOOTSTRAP", &own[0]),
             ],
         )
     });

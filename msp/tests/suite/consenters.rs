@@ -19,7 +19,7 @@ use crate::made_channel::{
     signature, signer,
 };
 
-/// §13.3, SV-54, SV-55, SV-57: what each set of signatures is worth on a channel of four
+/// §13.3, C-46, SV-54, SV-55, SV-57: what each set of signatures is worth on a channel of four
 /// consenters, of whom three must sign.
 #[test]
 fn blocks_are_signed_by_a_quorum_of_consenters() {
@@ -59,7 +59,7 @@ fn numbers_name_nobody_on_channels_without_the_capability() {
     assert_eq!(network.verify(&[(undecodable, 1)]), Err(BlockError::NotSatisfied(0)));
 }
 
-/// C12.2.d, SV-61: a channel without a policy on blocks takes none.
+/// C12.2.d, C-43, SV-61: a channel without a policy on blocks takes none.
 #[test]
 fn a_channel_without_a_policy_on_blocks_takes_none() {
     let network = Network::new("V3_0");

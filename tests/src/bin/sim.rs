@@ -35,6 +35,10 @@ struct Args {
     /// Seconds between two blocks, on the average.
     #[arg(long, default_value_t = 1.0, value_parser = minutes)]
     block_seconds: f64,
+    /// Seconds within which all must be well after the faults, instead of the bound that follows
+    /// from the configuration.
+    #[arg(long, value_parser = minutes)]
+    bound_seconds: Option<f64>,
     /// How many lines of what happened are written if a run fails.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(..100_000))]
     trace: u32,
@@ -72,6 +76,7 @@ impl Args {
             orgs: self.orgs,
             duration: Duration::from_secs_f64(self.minutes * 60.0),
             faults: self.faults,
+            bound: self.bound_seconds.map(Duration::from_secs_f64),
             trace: self.trace as usize,
             block_interval: Duration::from_secs_f64(self.block_seconds),
             ..Options::new(seed)

@@ -15,6 +15,9 @@ pub struct Options {
     pub duration: Duration,
     /// Which faults may strike.
     pub faults: Faults,
+    /// By when all must be well after the faults, instead of the bound that follows from the
+    /// configuration.
+    pub bound: Option<Duration>,
     /// How many lines are written of what happened before a failure.
     pub trace: usize,
     /// The mean pause between two blocks of the orderers, over all channels.
@@ -31,6 +34,7 @@ impl Options {
             orgs: 2,
             duration: Duration::from_secs(600),
             faults: Faults::NONE,
+            bound: None,
             trace: 60,
             block_interval: Duration::from_secs(1),
         }
