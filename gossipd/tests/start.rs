@@ -43,7 +43,7 @@ fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
     let own = ports.map(|port| format!("127.0.0.1:{port}"));
     let mut peers = [0, 1].map(|index| {
         let folder = org.peer(&format!("peer{index}"), 1, 1);
-        Running::start(
+        let mut peer = Running::start(
             &folder,
             &[
                 ("CORE_PEER_TLS_ENABLED", "false"),
@@ -51,10 +51,11 @@ fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
                 ("CORE_PEER_LISTENADDRESS", &own[index]),
                 ("CORE_PEER_GOSSIP_BOOTSTRAP", &own[0]),
             ],
-        )
+        );
+        // One that does not start would be waited for by the other.
+        peer.wait_for("started");
+        peer
     });
-    // One that does not start would be waited for by the other.
-    peers.iter_mut().for_each(|peer| drop(peer.wait_for("started")));
     for (index, peer) in peers.iter_mut().enumerate() {
         assert_eq!(peer.wait_for("member_alive")["endpoint"], own[1 - index]);
     }
