@@ -205,8 +205,8 @@ fn keys_of_the_file_are_the_same_in_any_case() {
 
 #[test]
 fn all_bad_values_are_named_with_line_or_variable_and_what_was_expected() {
-    let yaml = "peer:\n  gossip:\n    pullInterval: fast\n    pullPeerNum: -1\n    orgLeader: maybe\n    \
-                endpoint: [a]\n    bootstrap: [{a: b}]\n";
+    let yaml = "peer:\n  gossip:\n    pullInterval: fast\n    pullPeerNum: -1\n    \
+                orgLeader: maybe\n    endpoint: [a]\n    bootstrap: [{a: b}]\n";
     let problems = problems(yaml, &[("CORE_PEER_GOSSIP_DIALTIMEOUT", "3 s")]);
     let expected = [
         "core.yaml:7: peer.gossip.bootstrap: expected a list of texts, found a nested structure",

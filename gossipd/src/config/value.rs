@@ -42,8 +42,8 @@ impl Value {
         };
         match value {
             Self::Duration(time) if !time.is_zero() && time < DURATION_MIN => Err(format!(
-                "expected a duration of at least {DURATION_MIN:?}, found {time:?}: a number without \
-                 a unit counts nanoseconds"
+                "expected a duration of at least {DURATION_MIN:?}, found {time:?}: a number \
+                 without a unit counts nanoseconds"
             )),
             value if key.zero == Zero::Default && value.is_zero() => Ok(Self::unset(key, folder)),
             value => Ok(value),
