@@ -14,8 +14,8 @@
 //! Not simulated: the election of leaders (the first honest peer that runs in an organisation takes
 //! its blocks from the orderers), state transfer (the application of a peer that fell behind
 //! further than a block window fetches the rest out of band), private data, requests of
-//! applications, and the drift of clocks. Hostile peers run honest nodes behind hostile drivers. The first peer of
-//! each organisation is never hostile.
+//! applications, and the drift of clocks. Hostile peers run honest nodes behind hostile drivers.
+//! The first peer of each organisation is never hostile.
 
 mod byzantine;
 pub mod check;

@@ -166,7 +166,7 @@ impl Checkers {
             Box::new(Authors::new(hosts)),
             Box::new(Expired::default()),
             Box::new(OrgBorder),
-            Box::new(Tap::default()),
+            Box::new(Tap),
             Box::new(Load::new(hosts)),
         ])
     }
