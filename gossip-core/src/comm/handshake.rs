@@ -219,7 +219,7 @@ impl Comm {
     }
 
     /// Ends the handshake once both sides have introduced themselves and the remote is verified.
-    fn conclude(&mut self, conn: ConnId, cx: &mut Cx<'_>) {
+    pub(super) fn conclude(&mut self, conn: ConnId, cx: &mut Cx<'_>) {
         let Some(state) = self.conns.get_mut(&conn) else {
             return;
         };

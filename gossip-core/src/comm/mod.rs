@@ -259,8 +259,10 @@ impl Comm {
         };
         match &mut state.stage {
             Stage::Handshake(handshake) => {
-                if !handshake.end() {
-                    self.fail_handshake(conn, Fault::NoHandshake, cx);
+                match handshake.end() {
+                    // Its claim may have been verified already: then all is known that will be.
+                    true => self.conclude(conn, cx),
+                    false => self.fail_handshake(conn, Fault::NoHandshake, cx),
                 }
             }
             Stage::Open { pki_id, .. } => {

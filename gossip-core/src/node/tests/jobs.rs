@@ -174,6 +174,31 @@ fn a_handshake_without_a_signature_of_ours_fails_for_now() {
     net.hand("a", "hand", 0);
 }
 
+/// The remote has said who it is and loses patience while our signature is being made: the
+/// connection is over, and the next one is dialled.
+#[test]
+fn a_remote_that_does_not_wait_for_our_signature_is_dialled_again() {
+    let (mut net, hand) = node_and_hand();
+    net.listeners.insert("hand.example.com:443".into());
+    net.send(hand.conn, frame(&hand.alive(1)));
+    net.run_for(SECOND);
+    net.peers[0].jobs = |job| match job {
+        JobKind::Sign { .. } => Fate::Held,
+        _ => Fate::Answered,
+    };
+    net.close(hand.conn, false);
+    net.run_until(6 * SECOND, |net| !net.accepted.is_empty());
+    net.run_for(Duration::from_millis(10));
+    let dialled = net.answer("a", "hand");
+    net.send(dialled.conn, dialled.introduction());
+    net.run_for(SECOND);
+    net.close(dialled.conn, false);
+    net.run_for(SECOND);
+    net.peers[0].jobs = |_| Fate::Answered;
+    net.answer_held(0);
+    net.run_until(10 * SECOND, |net| !net.accepted.is_empty());
+}
+
 /// Only a rejection may be held against a peer: it is not taken for dead because a pool was full.
 #[test]
 fn a_peer_is_not_taken_for_dead_because_its_handshake_could_not_be_checked() {
