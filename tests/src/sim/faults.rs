@@ -360,6 +360,8 @@ impl World {
         self.befall(host, "goes on");
         // Ticks were missed: what was planned is over.
         self.hosts[host].tick_at = None;
+        let wall = self.hosts[host].wall(self.now);
+        self.handle(host, Event::WallClock(wall));
         for input in backlog.into_iter().filter(|input| !matches!(input, Input::Tick)) {
             self.take(host, input);
         }
@@ -371,9 +373,9 @@ impl World {
         self.hosts[host].clock_offset = offset;
         let wall = self.hosts[host].wall(self.now);
         self.befall(host, format!("has its clock set {} s off", offset / 1_000_000_000));
+        // Who stands still hears of it when it goes on.
         if self.hosts[host].is_paused {
-            let event = Event::WallClock(wall);
-            return self.hosts[host].backlog.push_back(Input::Event(Box::new(event)));
+            return;
         }
         self.handle(host, Event::WallClock(wall));
     }

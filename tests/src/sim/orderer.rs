@@ -113,8 +113,11 @@ impl World {
             let highest = peers.iter().map(|peer| peer.ledger_height).max().unwrap_or(0);
             // A hostile peer may claim any height.
             let highest = highest.min(self.orderer.height(channel));
-            let height = highest.saturating_sub(WINDOW);
-            if height > self.hosts[host].heights[channel] {
+            let own = self.hosts[host].heights[channel];
+            let is_stuck = self.hosts[host].progress[channel].is_stuck(own, self.now);
+            // What is in a window is left to gossip, for as long as it gets on.
+            let height = if is_stuck { highest } else { highest.saturating_sub(WINDOW) };
+            if height > own {
                 self.hosts[host].heights[channel] = height;
                 self.command(host, Command::SetLedgerHeight { channel: id, height });
             }
@@ -122,10 +125,29 @@ impl World {
     }
 }
 
+/// Since when a ledger has not grown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    height: u64,
+    since: Instant,
+}
+
+impl Progress {
+    fn is_stuck(&mut self, height: u64, now: Instant) -> bool {
+        if height != self.height || self.since == Instant::ZERO {
+            *self = Self { height, since: now };
+        }
+        now - self.since >= PATIENCE
+    }
+}
+
 fn body(number: u64, size: usize) -> Vec<u8> {
     format!("block {number} ").into_bytes().into_iter().cycle().take(size).collect()
 }
 
+/// How long a ledger may stand still before the application fetches what others have: no window
+/// may hold the next block any more.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How far behind the blocks of the default window begin.
 const WINDOW: u64 = 10;
 /// How often an application looks whether its peer is far behind.
