@@ -8,7 +8,11 @@ use std::{collections::BTreeMap, time::Duration};
 use gossip_core::{Command, ConnId, Event, UnixTime};
 
 use super::{
-    draws::scale, host::Input, options::FaultClass, orderer::CATCH_UP_INTERVAL, world::World,
+    draws::scale,
+    host::{Input, START},
+    options::FaultClass,
+    orderer::CATCH_UP_INTERVAL,
+    world::World,
 };
 
 /// Something that happens to the world.
@@ -408,16 +412,28 @@ impl World {
     pub(super) fn renew(&mut self, host: usize) {
         let pki_id = self.pki_id(host);
         let expires = self.issued.get(&pki_id).is_some_and(|issued| issued.expires_at.is_some());
-        if !expires && !self.authority.is_revoked(&pki_id) {
-            return;
+        if expires || self.authority.is_revoked(&pki_id) {
+            self.certify(host, None);
         }
+    }
+
+    /// Starts a host again with another certificate, which expires after some time or never.
+    pub fn certify(&mut self, host: usize, expires_after: Option<Duration>) {
         self.crash(host, true);
+        let expires_at = expires_after.map(|after| START + self.since_start() + after);
         let state = &mut self.hosts[host];
         state.serial += 1;
         let (serial, is_byzantine) = (state.serial, state.is_byzantine);
-        self.hosts[host].credentials = self.issue(host, serial, None, is_byzantine);
+        self.hosts[host].credentials = self.issue(host, serial, expires_at, is_byzantine);
         self.befall(host, "has a new certificate");
         self.start(host);
+    }
+
+    /// Lets nothing come in at a host for a while, on the connections that it has.
+    pub fn stall_all(&mut self, host: usize, lasts: Duration) {
+        for conn in self.net.ends_where(|end| end.host == host) {
+            self.stall(conn, lasts);
+        }
     }
 
     /// Ends all faults: everything runs, nothing is in the way, and clocks are right.

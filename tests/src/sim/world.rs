@@ -13,7 +13,7 @@ use super::{
     digest::Digest,
     draws::Draws,
     faults::{Control, Fired},
-    host::{Host, Input},
+    host::{Host, Input, START},
     layout::Layout,
     metrics::Metrics,
     network::Network,
@@ -148,6 +148,17 @@ impl World {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.now - Instant::from_nanos(1_000_000_000)
+    }
+
+    /// Returns what a wall clock that is right has counted since the simulation's origin.
+    pub(super) fn since_start(&self) -> Duration {
+        self.now - Instant::ZERO
+    }
+
+    /// Returns the time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
     }
 
     /// Returns the first thing that may not be.
@@ -385,7 +396,7 @@ impl World {
         let (expires, share) = (draws.chance(150), 300 + draws.below(600));
         let starts = draws.between(Duration::ZERO, Duration::from_secs(5));
         let after = self.options.duration.mul_f64(share as f64 / 1000.0);
-        let expires_at = super::host::START + after + self.elapsed();
+        let expires_at = START + self.since_start() + after;
         let expires_at = Some(expires_at).filter(|_| expires && self.has(FaultClass::Expiry));
         let is_byzantine = self.is_byzantine_place(ix);
         let credentials = self.issue(ix, 0, expires_at, is_byzantine);
