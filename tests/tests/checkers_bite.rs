@@ -222,7 +222,7 @@ fn blocks_that_are_lost() {
     let mut world = world();
     world.heal();
     world.run_for(Duration::from_secs(10));
-    world.lose_disk(2);
+    world.lose_ledger(2);
     let what: Vec<_> = unmet(&world).into_iter().map(|unmet| unmet.what).collect();
     assert!(what.iter().any(|what| what.starts_with("a1 has 0 of")), "{what:?}");
 }

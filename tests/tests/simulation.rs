@@ -101,7 +101,7 @@ fn settle(world: &mut World) {
         "".into(),
         "".into(),
     );
-    let until = world.elapsed() + bound(&config, Faults::NONE);
+    let until = world.elapsed() + bound(&config);
     while !unmet(world).is_empty() {
         assert!(
             world.elapsed() < until,
@@ -203,7 +203,7 @@ fn a_peer_that_lost_its_ledger_gets_all_blocks_again() {
     let mut world = quiet(7, 6);
     world.run_for(5 * MINUTE);
     world.crash(3, true);
-    world.lose_disk(3);
+    world.lose_ledger(3);
     world.restart(3);
     world.heal();
     settle(&mut world);

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gossip_core::{Command, ConnId, Event, UnixTime};
+use gossip_core::{Command, ConnId, Event};
 
 use super::{
     draws::scale,
@@ -301,7 +301,7 @@ impl World {
         }
         self.crash(stroke.host, stroke.coin());
         if stroke.seldom() {
-            self.lose_disk(stroke.host);
+            self.lose_ledger(stroke.host);
         }
         self.plan_control(stroke.lasts(1, 60), Control::Start { host: stroke.host });
         true
@@ -328,16 +328,10 @@ impl World {
         }
     }
 
-    /// Takes a host's ledger away, and what its driver knows of earlier starts.
-    ///
-    /// Anchors' drivers keep that elsewhere: others never forget what an anchor once said (D-44),
-    /// and would not believe it again if its clock was set back meanwhile.
-    pub fn lose_disk(&mut self, host: usize) {
+    /// Takes a host's ledger away. Its driver still knows the incarnation of its last start.
+    pub fn lose_ledger(&mut self, host: usize) {
         self.hosts[host].heights.fill(0);
-        if !self.layout.is_anchor(host) {
-            self.hosts[host].incarnation = UnixTime::default();
-        }
-        self.befall(host, "loses its disk");
+        self.befall(host, "loses its ledger");
     }
 
     /// Starts a host that is down, at once.

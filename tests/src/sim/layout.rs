@@ -69,12 +69,6 @@ impl Layout {
         host % self.orgs.len()
     }
 
-    /// Says whether a peer is an anchor and a bootstrap peer of its organisation.
-    #[must_use]
-    pub fn is_anchor(&self, host: usize) -> bool {
-        host / self.orgs.len() < ANCHORS
-    }
-
     /// Returns the letter of a peer's organisation.
     #[must_use]
     pub fn org_name(&self, host: usize) -> String {

@@ -89,7 +89,7 @@ fn heal(
     }
     world.heal();
     let start = world.elapsed();
-    let bound = options.bound.unwrap_or_else(|| bound(&defaults(), options.faults));
+    let bound = options.bound.unwrap_or_else(|| bound(&defaults()));
     while world.violation().is_none() {
         let lacking = unmet(world);
         if lacking.is_empty() {

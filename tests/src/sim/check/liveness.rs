@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use gossip_core::{Config, PkiId};
 
-use crate::sim::{
-    options::{FaultClass, Faults},
-    world::World,
-};
+use crate::sim::world::World;
 
 /// Something that is not as it must be.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,23 +34,17 @@ pub fn unmet(world: &World) -> Vec<Unmet> {
     unmet
 }
 
-/// Returns by when that must have come true after the end of these faults, for nodes with Fabric's
-/// defaults.
+/// Returns by when that must have come true after the end of all faults.
 ///
 /// Whoever was taken for dead is tried again every `reconnect_interval`, an identity or a job that
-/// was lost costs `job_timeout`, and all that is told is told anew within a few intervals. A peer
-/// that lost its disk while its clock went back says nothing new for those who knew it, until they
-/// have forgotten it, which takes twice as long as they remember it.
+/// was lost costs `job_timeout`, and all that is told is told anew within a few intervals.
 #[must_use]
-pub fn bound(config: &Config, faults: Faults) -> Duration {
+pub fn bound(config: &Config) -> Duration {
     let known = config.alive_expiration_timeout
         + config.reconnect_interval * 3
         + config.job_timeout
         + config.alive_time_interval * 4;
-    let told = config.pull_interval * 4 + config.request_state_info_interval * 4;
-    let forgotten = config.alive_expiration_timeout * (config.msg_expiration_factor * 2 + 2);
-    let is_forgotten = faults.has(FaultClass::Clock) && faults.has(FaultClass::Crash);
-    known + told + if is_forgotten { forgotten } else { Duration::ZERO }
+    known + config.pull_interval * 4 + config.request_state_info_interval * 4
 }
 
 fn membership(world: &World, host: usize, honest: &[usize]) -> Vec<Unmet> {
