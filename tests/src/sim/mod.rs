@@ -12,9 +12,9 @@
 //! configuration. Meanwhile the [checkers](check) look at every action.
 //!
 //! Not simulated: the election of leaders (the first honest peer that runs in an organisation takes
-//! its blocks from the orderers), state transfer (the application of a peer that fell behind further
-//! than a block window, or whose ledger stands still for a minute, fetches the rest out of band),
-//! private data, requests of applications, leaving a channel, the drift of clocks, loss or delay
+//! its blocks from the orderers), state transfer (the application of a peer that fell behind
+//! further than a block window, or whose ledger stands still for a minute, fetches the rest out of
+//! band), private data, requests of applications, leaving a channel, the drift of clocks, loss or delay
 //! inside a connection other than that of all that comes after, and small limits. Drivers keep the
 //! incarnation of the last start, as the protocol demands: of a peer whose incarnation went back
 //! nothing is promised. Hostile peers run honest nodes behind hostile drivers, which do not lie
