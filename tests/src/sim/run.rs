@@ -174,12 +174,13 @@ fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report 
 fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
     let Options { seed, peers, orgs, duration, faults, .. } = options;
     let minutes = duration.as_secs_f64() / 60.0;
+    let pause = options.block_interval.as_secs_f64();
     Failure {
         checker: violation.checker,
         what: violation.to_string(),
         command: format!(
             "cargo run --release -p gossip-tests --bin sim -- --seed {seed} --peers {peers} \
-             --orgs {orgs} --minutes {minutes} --faults {faults}"
+             --orgs {orgs} --minutes {minutes} --block-seconds {pause} --faults {faults}"
         ),
         trace: world.trace(&violation.hosts, options.trace),
     }
