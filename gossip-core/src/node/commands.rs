@@ -7,7 +7,6 @@ use bytes::Bytes;
 use crate::{
     ChannelConfig, ChannelId, Command, CommandError, Endpoint, JobKind,
     channel::Channel,
-    cx::Cx,
     discovery::Claimed,
     emitter::{Item, Sources},
     wire,
@@ -115,15 +114,7 @@ impl Node {
         }
         let ix = ChannelIx(u32::try_from(self.channels.len()).unwrap_or(u32::MAX));
         let mut effects = alloc::vec::Vec::new();
-        let mut cx = Cx {
-            now: self.clock.now,
-            wall: self.clock.wall(),
-            config: &self.config,
-            identities: &self.identities,
-            rng: &mut self.rngs.channel,
-            stats: &mut self.stats,
-            effects: &mut effects,
-        };
+        let mut cx = lend!(self, channel, effects);
         let channel = Channel::new(id.clone(), height, &mut cx);
         self.channels.push(channel);
         self.channel_index.insert(id.clone(), ix);

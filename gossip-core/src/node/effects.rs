@@ -45,7 +45,7 @@ impl Node {
             comm::Effect::Closed { conn, pki_id, reason } => {
                 self.notify(Notice::ConnectionClosed { conn, pki_id, reason });
             }
-            comm::Effect::Deliver { conn, frame } => self.deliver(conn, frame),
+            comm::Effect::Deliver { conn, frame } => self.take_frame(conn, frame),
             comm::Effect::PresumedDead { pki_id } => {
                 self.discovery(|discovery, cx| discovery.on_presumed_dead(&pki_id, cx));
                 self.on_unreachable(pki_id);
@@ -163,14 +163,6 @@ impl Node {
                 && newcomer.is_some_and(|pki_id| channel.info(&pki_id).is_none());
             self.channel(ix, |channel, cx| channel.on_company(has_company, is_newcomer, cx));
         }
-    }
-
-    /// Takes a frame that came before its sender was authenticated.
-    fn deliver(&mut self, conn: crate::ConnId, frame: bytes::Bytes) {
-        // It was counted when it came.
-        self.stats.messages_received -= 1;
-        self.stats.bytes_received -= frame.len() as u64;
-        self.on_message(conn, frame);
     }
 
     /// Takes the wall clock's reading.

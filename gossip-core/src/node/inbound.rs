@@ -42,6 +42,11 @@ impl Node {
         if frame.len() > self.config.limits.frame_bytes_max {
             return self.end(conn, Fault::Oversized);
         }
+        self.take_frame(conn, frame);
+    }
+
+    /// Takes a frame that was counted when it came: at once, or when its sender is authenticated.
+    pub(super) fn take_frame(&mut self, conn: ConnId, frame: Bytes) {
         match self.comm.progress(conn) {
             Progress::Gone => {}
             Progress::Handshake => self.comm(|comm, cx| comm.on_handshake_frame(conn, frame, cx)),

@@ -3,6 +3,21 @@
 //! Only this module knows more than one of them. Each call into a subsystem leaves effects in one
 //! queue, which is drained in a loop: nothing recurses.
 
+/// Lends a subsystem the world: everything but the subsystem itself, which is borrowed beside it.
+macro_rules! lend {
+    ($node:ident, $rng:ident, $effects:ident) => {
+        $crate::cx::Cx {
+            now: $node.clock.now,
+            wall: $node.clock.wall(),
+            config: &$node.config,
+            identities: &$node.identities,
+            rng: &mut $node.rngs.$rng,
+            stats: &mut $node.stats,
+            effects: &mut $effects,
+        }
+    };
+}
+
 mod admission;
 mod block_pull;
 mod commands;
@@ -393,15 +408,7 @@ impl Node {
 
     fn comm<R>(&mut self, f: impl FnOnce(&mut Comm, &mut Cx<'_, comm::Effect>) -> R) -> R {
         let mut effects = mem::take(&mut self.scratch.comm);
-        let mut cx = Cx {
-            now: self.clock.now,
-            wall: self.clock.wall(),
-            config: &self.config,
-            identities: &self.identities,
-            rng: &mut self.rngs.comm,
-            stats: &mut self.stats,
-            effects: &mut effects,
-        };
+        let mut cx = lend!(self, comm, effects);
         let result = f(&mut self.comm, &mut cx);
         self.queue.extend(effects.drain(..).map(Effect::Comm));
         self.scratch.comm = effects;
@@ -413,15 +420,7 @@ impl Node {
         f: impl FnOnce(&mut Discovery, &mut Cx<'_, discovery::Effect>) -> R,
     ) -> R {
         let mut effects = mem::take(&mut self.scratch.discovery);
-        let mut cx = Cx {
-            now: self.clock.now,
-            wall: self.clock.wall(),
-            config: &self.config,
-            identities: &self.identities,
-            rng: &mut self.rngs.discovery,
-            stats: &mut self.stats,
-            effects: &mut effects,
-        };
+        let mut cx = lend!(self, discovery, effects);
         let result = f(&mut self.discovery, &mut cx);
         self.queue.extend(effects.drain(..).map(Effect::Discovery));
         self.scratch.discovery = effects;
@@ -430,15 +429,7 @@ impl Node {
 
     fn emitter<R>(&mut self, f: impl FnOnce(&mut Emitter, &mut Cx<'_, emitter::Effect>) -> R) -> R {
         let mut effects = mem::take(&mut self.scratch.emitter);
-        let mut cx = Cx {
-            now: self.clock.now,
-            wall: self.clock.wall(),
-            config: &self.config,
-            identities: &self.identities,
-            rng: &mut self.rngs.emitter,
-            stats: &mut self.stats,
-            effects: &mut effects,
-        };
+        let mut cx = lend!(self, emitter, effects);
         let result = f(&mut self.emitter, &mut cx);
         self.queue.extend(effects.drain(..).map(Effect::Emitter));
         self.scratch.emitter = effects;
@@ -451,15 +442,7 @@ impl Node {
         f: impl FnOnce(&mut Channel, &mut Cx<'_, channel::Effect>) -> R,
     ) -> R {
         let mut effects = mem::take(&mut self.scratch.channel);
-        let mut cx = Cx {
-            now: self.clock.now,
-            wall: self.clock.wall(),
-            config: &self.config,
-            identities: &self.identities,
-            rng: &mut self.rngs.channel,
-            stats: &mut self.stats,
-            effects: &mut effects,
-        };
+        let mut cx = lend!(self, channel, effects);
         let result = f(&mut self.channels[ix.0 as usize], &mut cx);
         self.queue.extend(effects.drain(..).map(|effect| Effect::Channel(ix, effect)));
         self.scratch.channel = effects;

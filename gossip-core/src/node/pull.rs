@@ -140,15 +140,7 @@ impl Node {
         f: impl FnOnce(&mut Engine, &mut Cx<'_, pull::Effect>) -> R,
     ) -> R {
         let mut effects = mem::take(&mut self.scratch.pull);
-        let mut cx = Cx {
-            now: self.clock.now,
-            wall: self.clock.wall(),
-            config: &self.config,
-            identities: &self.identities,
-            rng: &mut self.rngs.pull,
-            stats: &mut self.stats,
-            effects: &mut effects,
-        };
+        let mut cx = lend!(self, pull, effects);
         let engine = match puller {
             Puller::Identities => &mut self.identity_pull.engine,
             Puller::Blocks(ix) => &mut self.block_pulls[ix.0 as usize].engine,

@@ -2,11 +2,10 @@
 
 use std::{fs::File, io::Read, path::Path, sync::Arc};
 
-use bytes::Bytes;
 use gossip_core::{self as core, ChannelId, Endpoint, OrgId};
 use gossip_msp::{Anchor, ChannelConfig};
-use gossip_proto::common::{Block, ChannelHeader, Envelope, HeaderType, Payload};
-use prost::{DecodeError, Message};
+use gossip_proto::common::Block;
+use prost::Message;
 
 /// A channel by one of its configuration blocks.
 #[derive(Clone, Debug)]
@@ -56,24 +55,6 @@ impl Channel {
             orgs: self.config.members().iter().map(member).collect(),
         }
     }
-}
-
-/// Says whether a serialized block carries a channel's configuration (§14.1).
-///
-/// # Errors
-///
-/// If it does not decode.
-pub(crate) fn is_config(block: &Bytes) -> Result<bool, DecodeError> {
-    let data = Block::decode(block.clone())?.data.unwrap_or_default().data;
-    let [transaction] = &data[..] else {
-        return Ok(false);
-    };
-    let kind = || {
-        let envelope = Envelope::decode(transaction.clone()).ok()?;
-        let header = Payload::decode(envelope.payload).ok()?.header?;
-        Some(ChannelHeader::decode(header.channel_header).ok()?.r#type)
-    };
-    Ok(kind() == Some(HeaderType::Config.into()))
 }
 
 fn endpoint(anchor: &Anchor) -> Endpoint {

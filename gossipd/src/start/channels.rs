@@ -7,13 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use gossip_core::{ChannelConfig, ChannelId, JobError, Ledger};
+use gossip_msp::is_config_block;
 use gossip_tokio::tls::TlsError;
 use tokio::sync::mpsc;
 
-use super::{
-    channel::{Channel, is_config},
-    judges::Judges,
-};
+use super::{channel::Channel, judges::Judges};
 
 /// The channels of a peer. As a ledger it keeps no block, only how many there are; of a
 /// configuration block it learns what holds from there on.
@@ -108,7 +106,7 @@ impl Ledger for Channels {
         if number > state.height {
             return Err(fault(format!("is not the next, {}", state.height)));
         }
-        let next = match is_config(block).map_err(|error| fault(error.to_string()))? {
+        let next = match is_config_block(block) {
             true => {
                 let config = state.channel.config.update(block);
                 let config = Arc::new(config.map_err(|error| fault(error.to_string()))?);

@@ -89,7 +89,7 @@ fn a_block_is_taken_again_but_not_before_its_time_nor_of_another_channel() {
 #[test]
 fn what_is_no_configuration_block_is_refused_with_the_files_name() {
     let blocks = recorded_blocks();
-    let ordinary = blocks.iter().find(|block| is_config(block) == Ok(false)).expect("one");
+    let ordinary = blocks.iter().find(|block| !is_config_block(block)).expect("one");
     for content in [&b""[..], b"text", &blocks[0][..100], &ordinary[..]] {
         let file = temporary("wrong.block");
         fs::write(&file, content).expect("a file");
