@@ -2,12 +2,12 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use gossip_core::{Config, ConfigError, Crypto, Ledger, UnixTime};
+use gossip_core::{Config, ConfigError, Crypto, Ledger, Notice, UnixTime};
 use rustls::crypto::aws_lc_rs;
 
 use crate::{
     grpc::{BindError, GossipService, GrpcOptions, GrpcTransport, Listener},
-    runtime::{self, Backends, CryptoPool, Handle},
+    runtime::{self, Backends, CryptoPool, Handle, Publisher, Subscription},
     tls::TlsConfig,
     transport::{Acceptor, Counters},
 };
@@ -21,6 +21,7 @@ pub struct Peer {
     tls: Option<TlsConfig>,
     pool: Option<CryptoPool>,
     options: GrpcOptions,
+    publisher: Publisher,
 }
 
 impl Peer {
@@ -34,7 +35,9 @@ impl Peer {
         ledger: Arc<dyn Ledger + Send + Sync>,
     ) -> Self {
         let options = GrpcOptions::of(&config);
-        Self { config, backends: Backends { crypto, ledger }, tls: None, pool: None, options }
+        let backends = Backends { crypto, ledger };
+        let publisher = Publisher::default();
+        Self { config, backends, tls: None, pool: None, options, publisher }
     }
 
     /// Uses TLS. Without, connections are in the clear and handshakes bound to nothing.
@@ -53,6 +56,21 @@ impl Peer {
     pub fn options(mut self, options: GrpcOptions) -> Self {
         self.options = options;
         self
+    }
+
+    /// As [`Handle::subscribe`], from the very start: a peer may meet others before whoever started
+    /// it can subscribe.
+    pub fn subscribe(&mut self, capacity: usize) -> Subscription {
+        self.publisher.subscribe(capacity, None)
+    }
+
+    /// As [`Handle::accept`], from the very start.
+    pub fn accept(
+        &mut self,
+        capacity: usize,
+        predicate: impl Fn(&Notice) -> bool + Send + 'static,
+    ) -> Subscription {
+        self.publisher.subscribe(capacity, Some(Box::new(predicate)))
     }
 
     /// Starts the peer with a listener on `address`: `host:port`, where port 0 takes a free one.
@@ -95,7 +113,7 @@ impl Peer {
     }
 
     fn start(self, counters: Arc<Counters>) -> Result<(Handle, Acceptor), StartError> {
-        let Self { mut config, backends, tls, pool, options } = self;
+        let Self { mut config, backends, tls, pool, options, publisher } = self;
         config.tls = tls.is_some();
         if config.rng_seed == [0; 32] {
             let random = aws_lc_rs::default_provider().secure_random;
@@ -106,7 +124,7 @@ impl Peer {
         }
         let transport = Arc::new(GrpcTransport::new(tls, options, Arc::clone(&counters)));
         let pool = pool.unwrap_or_default();
-        Ok(runtime::start(config, backends, pool, transport, counters)?)
+        Ok(runtime::start_with(publisher, config, backends, pool, transport, counters)?)
     }
 }
 

@@ -100,6 +100,25 @@ async fn a_stopped_peer_refuses_everything() {
     handle.stop().await;
 }
 
+/// The first notices come while the peer is being started, before there is a handle.
+#[tokio::test]
+async fn who_subscribes_before_the_start_misses_nothing() {
+    let config = toy::config("a", "127.0.0.1:1", &[]);
+    let ledger = Arc::<ToyLedger>::default();
+    let mut builder = Peer::builder(config, Arc::new(Panicking), ledger);
+    let is_wanted = |notice: &Notice| matches!(notice, Notice::SigningFailed { .. });
+    let (mut all, mut some) = (builder.subscribe(64), builder.accept(64, is_wanted));
+    let before = std::time::Instant::now();
+    let (_handle, _) = builder.listen("127.0.0.1:0").await.unwrap();
+    let heard =
+        timeout(Duration::from_secs(10), async { (all.recv_at().await, some.recv().await) });
+    let (Some((at, first)), Some(_)) = heard.await.expect("both hear of it") else {
+        panic!("the node runs");
+    };
+    assert!(matches!(first, Item::Notice(Notice::SigningFailed { .. })), "{first:?}");
+    assert!(before <= at && at <= std::time::Instant::now());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_subscriber_is_told_how_many_notices_it_lost() {
     let mut net = Net::new(None);
@@ -320,8 +339,8 @@ impl Net {
         if let Some(tls) = &self.tls {
             builder = builder.tls(tls.clone());
         }
+        let notices = builder.subscribe(1024);
         let (handle, addr) = builder.listen(&port.to_string()).await.unwrap();
-        let notices = handle.subscribe(1024).await.unwrap();
         self.peers.push(Running { handle, addr, ledger, notices });
     }
 }

@@ -6,7 +6,12 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use rcgen::{
@@ -43,7 +48,7 @@ fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
     let own = ports.map(|port| format!("127.0.0.1:{port}"));
     let mut peers = [0, 1].map(|index| {
         let folder = org.peer(&format!("peer{index}"), 1, 1);
-        let mut peer = Running::start(
+        Running::start(
             &folder,
             &[
                 ("CORE_PEER_TLS_ENABLED", "false"),
@@ -51,10 +56,7 @@ fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
                 ("CORE_PEER_LISTENADDRESS", &own[index]),
                 ("CORE_PEER_GOSSIP_BOOTSTRAP", &own[0]),
             ],
-        );
-        // One that does not start would be waited for by the other.
-        peer.wait_for("started");
-        peer
+        )
     });
     for (index, peer) in peers.iter_mut().enumerate() {
         assert_eq!(peer.wait_for("member_alive")["endpoint"], own[1 - index]);
@@ -112,7 +114,9 @@ fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
 /// A peer's process, killed if the test fails.
 struct Running {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    notices: mpsc::Receiver<Value>,
+    /// What was received so far, for a failure to show.
+    seen: Vec<Value>,
 }
 
 impl Running {
@@ -120,24 +124,48 @@ impl Running {
         let mut command = command(folder, variables);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("gossipd runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        Self { child, lines }
+        let (sender, notices) = mpsc::channel();
+        thread::spawn(move || {
+            for line in lines {
+                let line = line.expect("text");
+                let notice = serde_json::from_str(&line).expect("JSON");
+                if sender.send(notice).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, notices, seen: Vec::new() }
     }
 
-    /// Reads lines until something has happened.
+    /// Waits until something happens.
     fn wait_for(&mut self, notice: &str) -> Value {
-        for line in self.lines.by_ref() {
-            let line: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
-            if line["notice"] == notice {
-                return line;
+        self.wait_until(notice, |found| found["notice"] == notice)
+    }
+
+    /// Waits until something happens that fits; `what` is what a failure calls it.
+    fn wait_until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.notices.recv_timeout(left) {
+                Ok(notice) => {
+                    self.seen.push(notice.clone());
+                    if fits(&notice) {
+                        return notice;
+                    }
+                }
+                Err(error) => {
+                    let seen = self.seen.iter().map(|notice| format!("\n  {notice}"));
+                    let seen = seen.collect::<String>();
+                    panic!("no {what} within {WAIT_MAX:?} ({error}), only:{seen}");
+                }
             }
         }
-        panic!("the peer ended before {notice}");
     }
 
     /// Sends a signal, and returns the exit status.
     fn end(mut self, signal: Signal) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
-        assert!(self.lines.by_ref().all(|line| line.is_ok()));
         self.child.wait().expect("an end").code()
     }
 }
@@ -262,3 +290,6 @@ fn free_ports() -> [u16; 2] {
     };
     [port(), port()]
 }
+
+/// How long anything may take; it takes a tenth of a second on a machine that does nothing else.
+const WAIT_MAX: Duration = Duration::from_secs(30);

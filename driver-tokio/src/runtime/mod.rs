@@ -25,13 +25,12 @@ use self::{
     connections::{Connections, Permit},
     handle::Request,
     pool::LedgerThread,
-    subscription::Publisher,
 };
 use crate::transport::{
     Accepted, Acceptor, Connection, Counters, Dialled, StreamError, Transport, acceptor,
 };
 
-pub(crate) use self::clock::wall;
+pub(crate) use self::{clock::wall, subscription::Publisher};
 pub use self::{
     handle::{Handle, PeerStats, SendError},
     pool::{Backends, CryptoPool},
@@ -56,6 +55,18 @@ pub fn start(
     transport: Arc<dyn Transport>,
     counters: Arc<Counters>,
 ) -> Result<(Handle, Acceptor), ConfigError> {
+    start_with(Publisher::default(), config, backends, pool, transport, counters)
+}
+
+/// As [`start`], with some who listen already.
+pub(crate) fn start_with(
+    publisher: Publisher,
+    config: Config,
+    backends: Backends,
+    pool: CryptoPool,
+    transport: Arc<dyn Transport>,
+    counters: Arc<Counters>,
+) -> Result<(Handle, Acceptor), ConfigError> {
     let clock = Clock::new();
     let node = Node::new(config, clock.now())?;
     let backends = Arc::new(backends);
@@ -73,7 +84,7 @@ pub fn start(
         backends,
         pool,
         cpu_jobs: Vec::new(),
-        publisher: Publisher::default(),
+        publisher,
         dials: JoinSet::new(),
         inputs,
         arrived,

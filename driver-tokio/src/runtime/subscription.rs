@@ -5,6 +5,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use gossip_core::Notice;
@@ -28,8 +29,13 @@ pub struct Subscription {
 impl Subscription {
     /// Waits for the next notice; `None` once the node has stopped and all was received.
     pub async fn recv(&mut self) -> Option<Item> {
+        self.recv_at().await.map(|(_, item)| item)
+    }
+
+    /// As [`recv`](Self::recv), with the time at which the node noticed it.
+    pub async fn recv_at(&mut self) -> Option<(Instant, Item)> {
         loop {
-            if let Some(item) = self.try_recv() {
+            if let Some(item) = self.take() {
                 return Some(item);
             }
             if self.shared.lock().closed {
@@ -42,10 +48,14 @@ impl Subscription {
 
     /// Returns the next notice if one waits.
     pub fn try_recv(&mut self) -> Option<Item> {
+        self.take().map(|(_, item)| item)
+    }
+
+    fn take(&mut self) -> Option<(Instant, Item)> {
         let mut queue = self.shared.lock();
         match std::mem::take(&mut queue.lost) {
-            0 => queue.pop().map(Item::Notice),
-            lost => Some(Item::Lost(lost)),
+            0 => queue.pop().map(|(at, notice)| (at, Item::Notice(notice))),
+            lost => Some((Instant::now(), Item::Lost(lost))),
         }
     }
 }
@@ -57,7 +67,7 @@ impl Drop for Subscription {
 }
 
 /// Says which notices a subscriber wants.
-pub(super) type Filter = Box<dyn Fn(&Notice) -> bool + Send>;
+pub(crate) type Filter = Box<dyn Fn(&Notice) -> bool + Send>;
 
 /// The node's end of all subscriptions.
 #[derive(Debug, Default)]
@@ -83,16 +93,17 @@ impl Publisher {
     }
 
     pub(crate) fn publish(&mut self, notice: Notice) {
-        self.subscribers.retain(|subscriber| subscriber.offer(&notice));
+        let now = Instant::now();
+        self.subscribers.retain(|subscriber| subscriber.offer(now, &notice));
     }
 }
 
 impl Subscriber {
     /// Queues a notice if it is wanted; `false` if nobody listens any more.
-    fn offer(&self, notice: &Notice) -> bool {
+    fn offer(&self, now: Instant, notice: &Notice) -> bool {
         let wants = |filter: &Filter| catch_unwind(AssertUnwindSafe(|| filter(notice)));
         match self.filter.as_ref().map_or(Ok(true), wants) {
-            Ok(true) => self.shared.push(notice.clone()),
+            Ok(true) => self.shared.push(now, notice.clone()),
             // The other end holds the second reference.
             Ok(false) => Arc::strong_count(&self.shared) > 1,
             Err(_) => {
@@ -126,7 +137,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    notices: VecDeque<Notice>,
+    notices: VecDeque<(Instant, Notice)>,
     /// Bytes of blocks and messages in them.
     bytes: usize,
     lost: u64,
@@ -134,16 +145,16 @@ struct Queue {
 }
 
 impl Queue {
-    fn pop(&mut self) -> Option<Notice> {
-        let notice = self.notices.pop_front()?;
+    fn pop(&mut self) -> Option<(Instant, Notice)> {
+        let (at, notice) = self.notices.pop_front()?;
         self.bytes -= bytes_in(&notice);
-        Some(notice)
+        Some((at, notice))
     }
 }
 
 impl Shared {
     /// Queues a notice; `false` if nobody listens any more.
-    fn push(&self, notice: Notice) -> bool {
+    fn push(&self, now: Instant, notice: Notice) -> bool {
         let mut queue = self.lock();
         if queue.closed {
             return false;
@@ -156,7 +167,7 @@ impl Shared {
             queue.lost += 1;
         }
         queue.bytes += bytes;
-        queue.notices.push_back(notice);
+        queue.notices.push_back((now, notice));
         drop(queue);
         self.changed.notify_one();
         true

@@ -75,8 +75,8 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     if let Some((tls, _)) = tls {
         builder = builder.tls(tls);
     }
+    let subscription = builder.subscribe(NOTICES_MAX);
     let (peer, address) = builder.listen(node::listen_address(settings)?).await?;
-    let subscription = peer.subscribe(NOTICES_MAX).await?;
     info!("listening on {address}");
     for (channel, config, height) in channels.list() {
         let joined = peer.join_channel(channel.clone(), config, Some(height)).await;
