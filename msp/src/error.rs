@@ -70,6 +70,17 @@ pub enum IdentityError {
     WrongCertifier,
 }
 
+impl IdentityError {
+    /// Whether other rules might know the identity: its organisation or its authority is unknown
+    /// here.
+    pub(crate) fn is_of_a_stranger(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownMsp(_) | Self::NoChain | Self::SeveralChains | Self::ExtendedKeyUsage
+        )
+    }
+}
+
 impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

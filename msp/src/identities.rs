@@ -125,6 +125,14 @@ impl Identities {
         signers
     }
 
+    /// The MSP id of the organisation whose authorities issued an identity, valid or not.
+    pub(crate) fn org_of(&self, identity: &[u8]) -> Option<Arc<str>> {
+        let SerializedIdentity { mspid, id_bytes } = SerializedIdentity::decode(identity).ok()?;
+        let msps = Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).msps);
+        let msp = msps.get(mspid.as_str())?;
+        msp.has_issued(&id_bytes).then(|| msp.shared_id())
+    }
+
     pub(crate) fn judge(&self, identity: &[u8]) -> Result<Arc<Valid>, IdentityError> {
         let (msps, was_remembered) = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@
 //! - [`Msp`]: the rules of one organisation, from an MSP folder or a channel's configuration;
 //! - [`Identities`]: all known organisations, judging identities and signatures from any thread;
 //! - [`SigningIdentity`]: the local node's certificate and key;
+//! - [`Trust`]: whom a peer believes, by its own organisation and by its channels;
 //! - [`ChannelConfig`]: the organisations, orderers and policies of a channel;
 //! - [`BlockVerifier`]: whether blocks are ones that a channel's orderers made.
 //!
@@ -22,6 +23,7 @@ mod pem;
 mod policy;
 mod signing;
 mod transaction;
+mod trust;
 mod units;
 mod wire;
 
@@ -37,3 +39,4 @@ pub use identities::{Facts, Identities, SignedData, VerifyError};
 pub use msp::{Msp, MspConfig, NodeOus, OuIdentifier, Source};
 pub use policy::PolicyError;
 pub use signing::{SignError, SigningIdentity, pki_id};
+pub use trust::Trust;

@@ -124,6 +124,13 @@ impl Msp {
     pub(crate) fn validate(&self, id_bytes: &[u8]) -> Result<Member, IdentityError> {
         self.0.validate(id_bytes)
     }
+
+    /// Whether an authority of the organisation issued the certificate in this PEM text, whatever
+    /// other rule it breaks (§15.3).
+    pub(crate) fn has_issued(&self, id_bytes: &[u8]) -> bool {
+        let certificate = pem::first(id_bytes).and_then(|b| Certificate::from_der(&b.der).ok());
+        certificate.is_some_and(|leaf| self.0.authorities.only_chain(&leaf).is_ok())
+    }
 }
 
 impl Rules {

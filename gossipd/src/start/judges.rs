@@ -1,27 +1,22 @@
 //! What judges identities, requests, blocks and connections for a peer.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt::Display, sync::Arc};
 
 use bytes::Bytes;
-use gossip_core::{ChannelId, Crypto, Identity, IdentityFacts, JobError, Signed};
-use gossip_msp::{BlockVerifier, ChannelConfig, Identities, Msp, READERS, SigningIdentity};
+use gossip_core::{
+    ChannelId, Crypto, Identity, IdentityFacts, JobError, OrgId, PkiId, Signed, UnixTime,
+};
+use gossip_msp::{AccessError, BlockVerifier, Msp, SigningIdentity, Trust};
 use gossip_tokio::tls::{Roots, TlsConfig, TlsError};
 
 use super::{channel::Channel, identity};
-use crate::crypto::MspCrypto;
 
 /// Goes by the local MSP and by the configurations of the peer's channels.
 #[derive(Debug)]
 pub(crate) struct Judges {
-    /// The rules of the own organisation, which hold whatever channels say of it.
-    own: Msp,
-    crypto: MspCrypto,
-    identities: Arc<Identities>,
-    verifier: Arc<BlockVerifier>,
-    configs: RwLock<BTreeMap<ChannelId, Arc<ChannelConfig>>>,
+    signer: SigningIdentity,
+    trust: Trust,
+    verifier: BlockVerifier,
     /// What TLS goes by, and the authorities that the settings name.
     tls: Option<(TlsConfig, Option<Roots>)>,
 }
@@ -33,10 +28,7 @@ impl Judges {
         signer: SigningIdentity,
         tls: Option<(TlsConfig, Option<Roots>)>,
     ) -> Self {
-        let identities = Arc::new(Identities::new([own.clone()]));
-        let verifier = Arc::<BlockVerifier>::default();
-        let crypto = MspCrypto::new(signer, Arc::clone(&identities), Arc::clone(&verifier));
-        Self { own, crypto, identities, verifier, configs: RwLock::default(), tls }
+        Self { signer, trust: Trust::new(own), verifier: BlockVerifier::new(), tls }
     }
 
     /// Goes by these channels from here on.
@@ -45,15 +37,10 @@ impl Judges {
     ///
     /// If their authorities for TLS cannot be used; those before hold then, and all else is new.
     pub(crate) fn learn(&self, channels: &[Channel]) -> Result<(), TlsError> {
-        let configs = channels.iter().map(|channel| (channel.id(), Arc::clone(&channel.config)));
-        let configs: BTreeMap<_, _> = configs.collect();
-        let mut msps = vec![self.own.clone()];
-        for config in configs.values() {
-            msps.extend(config.msps());
+        for Channel { config, .. } in channels {
+            self.trust.set_channel(Arc::clone(config));
             self.verifier.set_config(Arc::clone(config));
         }
-        self.identities.replace(msps);
-        *self.configs.write().unwrap_or_else(PoisonError::into_inner) = configs;
         let Some((tls, own)) = &self.tls else {
             return Ok(());
         };
@@ -66,15 +53,23 @@ impl Judges {
 
 impl Crypto for Judges {
     fn sign(&self, payload: &[u8]) -> Result<Bytes, JobError> {
-        self.crypto.sign(payload)
+        let signature = self.signer.sign(payload).map(Bytes::from);
+        signature.map_err(|error| JobError::failed(error.to_string()))
     }
 
+    /// Of other organisations only the readers of a channel count (C-42).
     fn verify(&self, identity: &Identity, message: &Signed) -> Result<(), JobError> {
-        self.crypto.verify(identity, message)
+        let Signed { payload, signature } = message;
+        self.trust.verify(identity.as_bytes(), signature, payload).map_err(rejected)
     }
 
     fn validate_identity(&self, identity: &Identity) -> Result<IdentityFacts, JobError> {
-        self.crypto.validate_identity(identity)
+        let facts = self.trust.validate(identity.as_bytes()).map_err(rejected)?;
+        Ok(IdentityFacts {
+            pki_id: PkiId::new(facts.pki_id),
+            org: OrgId::from(&*facts.mspid),
+            expires_at: Some(UnixTime::from_secs(facts.not_after)),
+        })
     }
 
     /// As the channel's Readers policy says (C-42, C-43).
@@ -84,15 +79,14 @@ impl Crypto for Judges {
         identity: &Identity,
         message: &Signed,
     ) -> Result<(), JobError> {
-        let configs = self.configs.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(config) = configs.get(channel).cloned() else {
-            return Err(JobError::failed(format!("channel {channel} was not joined")));
-        };
-        drop(configs);
         let Signed { payload, signature } = message;
-        config
-            .check_access(READERS, identity.as_bytes(), payload, signature)
-            .map_err(|error| JobError::rejected(error.to_string()))
+        let name = name(channel)?;
+        match self.trust.verify_by_channel(name, identity.as_bytes(), signature, payload) {
+            Err(AccessError::UnknownChannel) => {
+                Err(JobError::failed(format!("channel {channel} was not joined")))
+            }
+            verdict => verdict.map_err(rejected),
+        }
     }
 
     fn verify_block(
@@ -101,6 +95,14 @@ impl Crypto for Judges {
         number: u64,
         block: &Bytes,
     ) -> Result<(), JobError> {
-        self.crypto.verify_block(channel, number, block)
+        self.verifier.verify(name(channel)?, number, block).map_err(rejected)
     }
+}
+
+fn name(channel: &ChannelId) -> Result<&str, JobError> {
+    str::from_utf8(channel.as_bytes()).map_err(rejected)
+}
+
+fn rejected(reason: impl Display) -> JobError {
+    JobError::rejected(reason.to_string())
 }

@@ -7,13 +7,15 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gossip_proto::common::{Block, Consenter};
 use prost::Message;
 
-use crate::error::ConfigError;
-use crate::identities::{Identities, SignedData, VerifyError};
+use crate::ecdsa::SignatureError;
+use crate::error::{ConfigError, IdentityError};
+use crate::identities::{Identities, SignedData, Valid, VerifyError};
 use crate::msp::Msp;
 use crate::policy::{PolicyError, PolicyTree};
 use crate::transaction::channel_header;
@@ -179,7 +181,12 @@ impl ChannelConfig {
     ) -> Result<(), AccessError> {
         let valid = self.identities.judge(identity).map_err(VerifyError::Identity)?;
         valid.key.verify(payload, signature).map_err(VerifyError::Signature)?;
-        Ok(self.policies.evaluate(policy, &[valid])?)
+        Ok(self.allows(policy, valid)?)
+    }
+
+    /// Judges by a policy whether one identity, whose signature held, may do something.
+    pub(crate) fn allows(&self, policy: &str, signer: Arc<Valid>) -> Result<(), PolicyError> {
+        self.policies.evaluate(policy, &[signer])
     }
 
     /// The serialized identity of the consenter with a number.
@@ -209,6 +216,8 @@ pub enum AccessError {
     Verify(VerifyError),
     /// The policy does not allow it.
     Policy(PolicyError),
+    /// The channel's configuration is not known.
+    UnknownChannel,
 }
 
 impl fmt::Display for AccessError {
@@ -216,11 +225,24 @@ impl fmt::Display for AccessError {
         match self {
             Self::Verify(error) => error.fmt(f),
             Self::Policy(error) => error.fmt(f),
+            Self::UnknownChannel => f.write_str("configuration of the channel is not known"),
         }
     }
 }
 
 impl std::error::Error for AccessError {}
+
+impl From<IdentityError> for AccessError {
+    fn from(error: IdentityError) -> Self {
+        Self::Verify(error.into())
+    }
+}
+
+impl From<SignatureError> for AccessError {
+    fn from(error: SignatureError) -> Self {
+        Self::Verify(error.into())
+    }
+}
 
 impl From<VerifyError> for AccessError {
     fn from(error: VerifyError) -> Self {

@@ -10,4 +10,5 @@ mod made_channel;
 mod policies;
 mod rules;
 mod signing;
+mod trust;
 mod vectors;
