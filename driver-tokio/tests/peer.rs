@@ -61,6 +61,7 @@ async fn peers_find_each_other_and_spread_a_block() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_stops_says_goodbye_and_is_not_waited_for() {
+    let begun = tokio::time::Instant::now();
     let mut net = Net::new(Some(loopback(&Authority::new("ca"))));
     net.start("a").await;
     net.start("b").await;
@@ -73,6 +74,9 @@ async fn a_peer_that_stops_says_goodbye_and_is_not_waited_for() {
     assert!(before.elapsed() < Duration::from_secs(2), "nobody had to be cut off");
     let stays = &mut net.peers[0];
     stays.wait_for(|notice| matches!(notice, Notice::ConnectionClosed { reason: None, .. })).await;
+    let [gone] = &*stays.handle.known_peers().await.unwrap() else { panic!("one was met") };
+    assert!(gone.connection.is_none(), "{gone:?}");
+    assert!(stays.handle.elapsed_since(gone.since) <= begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,7 +51,10 @@ pub use crate::{
         Signed,
     },
     message::{Acks, Criteria, Message, MessageKind, TooFewAcks},
-    node::{ChannelPeer, ChannelStatement, Member, Node, PeerProof, TimerKind},
+    node::{
+        ChannelPeer, ChannelStatement, KnownPeer, Member, Node, OpenConnection, PeerProof,
+        TimerKind,
+    },
     notice::{Fault, Notice, PeerEndpoints},
     stats::Stats,
     time::{Instant, UnixTime},

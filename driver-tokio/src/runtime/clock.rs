@@ -6,7 +6,7 @@ use gossip_core::{Instant, UnixTime};
 use tokio::time;
 
 /// Monotonic time since the node's start, and a watch on the wall clock.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: time::Instant,
     /// The wall clock's last reading that the node was told, and when.

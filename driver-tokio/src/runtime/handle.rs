@@ -6,17 +6,18 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use gossip_core::{
     Acks, Chaincode, ChannelConfig, ChannelId, ChannelPeer, ChannelStatement, Command,
-    CommandError, ConnId, Criteria, Endpoint, Identity, Member, Message, MessageKind, Node, Notice,
-    OrgId, PeerProof, PkiId, RequestId, Stats, TooFewAcks,
+    CommandError, ConnId, Criteria, Endpoint, Identity, Instant, KnownPeer, Member, Message,
+    MessageKind, Node, Notice, OrgId, PeerProof, PkiId, RequestId, Stats, TooFewAcks,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Item, Subscription, subscription::Filter};
+use super::{Item, Subscription, clock::Clock, subscription::Filter};
 use crate::transport::{Counters, Stopped, TransportStats};
 
 /// A running node, for the application. Clones are cheap and equal.
@@ -29,11 +30,16 @@ pub struct Handle {
     counters: Arc<Counters>,
     /// The last request that a handle of this node has named.
     minted: Arc<AtomicU64>,
+    clock: Clock,
 }
 
 impl Handle {
-    pub(super) fn new(requests: mpsc::Sender<Request>, counters: Arc<Counters>) -> Self {
-        Self { requests, counters, minted: Arc::new(AtomicU64::new(FIRST_REQUEST)) }
+    pub(super) fn new(
+        requests: mpsc::Sender<Request>,
+        counters: Arc<Counters>,
+        clock: Clock,
+    ) -> Self {
+        Self { requests, counters, minted: Arc::new(AtomicU64::new(FIRST_REQUEST)), clock }
     }
 
     /// Joins a channel, or reconfigures one that was joined.
@@ -268,6 +274,30 @@ impl Handle {
     /// [`Stopped`].
     pub async fn members(&self) -> Result<Vec<Member>, Stopped> {
         self.ask(Node::members).await
+    }
+
+    /// Lists the peers that are known, the living first, each by PKI-ID.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn known_peers(&self) -> Result<Vec<KnownPeer>, Stopped> {
+        self.ask(Node::known_peers).await
+    }
+
+    /// Returns how long ago a time was that the node names.
+    #[must_use]
+    pub fn elapsed_since(&self, at: Instant) -> Duration {
+        self.clock.now().saturating_since(at)
+    }
+
+    /// Lists the channels that were joined and not left, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn channels(&self) -> Result<Vec<ChannelId>, Stopped> {
+        self.ask(Node::channels).await
     }
 
     /// Lists the living members of a channel, by PKI-ID; `None` if it was not joined.

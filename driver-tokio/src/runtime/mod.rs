@@ -96,7 +96,7 @@ pub(crate) fn start_with(
         accepted,
     };
     tokio::spawn(owner.run());
-    Ok((Handle::new(requests, counters), acceptor))
+    Ok((Handle::new(requests, counters, clock), acceptor))
 }
 
 /// What reaches the owner from connections and dials.

@@ -336,6 +336,14 @@ impl Comm {
         self.links.get(peer).is_some_and(|link| link.active.is_some())
     }
 
+    /// Returns the connection that is in use with a peer: which, whether the peer dialled, and its
+    /// transport address.
+    pub(crate) fn in_use(&self, peer: &PkiId) -> Option<(ConnId, bool, &str)> {
+        let conn = self.links.get(peer)?.active?;
+        let state = self.conns.get(&conn)?;
+        Some((conn, state.is_inbound(), &state.remote))
+    }
+
     fn drop_if_idle(&mut self, peer: PkiId, cx: &mut Cx<'_>) {
         if self.links.get(&peer).is_some_and(|link| link.is_idle(cx.now)) {
             self.links.remove(&peer);

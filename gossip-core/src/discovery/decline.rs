@@ -56,7 +56,7 @@ impl Discovery {
     }
 
     pub(super) fn bury(&mut self, pki_id: PkiId, cx: &mut Cx<'_>) {
-        if !self.peers.bury(&pki_id) {
+        if !self.peers.bury(&pki_id, cx.now) {
             return;
         }
         // If it takes us for dead as well, it believes only what it has not seen yet.

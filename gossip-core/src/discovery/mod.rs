@@ -322,6 +322,11 @@ impl Discovery {
         self.peers.alive()
     }
 
+    /// Iterates over the peers that are dead and not forgotten, by PKI-ID.
+    pub(crate) fn dead(&self) -> impl Iterator<Item = (&PkiId, &Peer)> {
+        self.peers.dead()
+    }
+
     /// Counts the peers that are alive.
     pub(crate) const fn alive_len(&self) -> usize {
         self.peers.alive_len()

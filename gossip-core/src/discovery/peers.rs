@@ -22,6 +22,8 @@ pub(crate) struct Peer {
     pub(crate) metadata: Bytes,
     /// When it last said something new.
     pub(crate) last_seen: Instant,
+    /// Since when it is alive, or dead.
+    pub(crate) since: Instant,
     is_alive: bool,
     /// The newest statement that was pushed to us: no older one is passed on (D8.2.b).
     pushed: Option<Stamp>,
@@ -146,6 +148,7 @@ impl Peers {
             return Change::Refreshed;
         }
         peer.is_alive = true;
+        peer.since = now;
         self.alive += 1;
         Change::Resurrected
     }
@@ -160,11 +163,12 @@ impl Peers {
     }
 
     /// Takes a living peer for dead: `false` if it is not alive (D-21).
-    pub(super) fn bury(&mut self, pki_id: &PkiId) -> bool {
+    pub(super) fn bury(&mut self, pki_id: &PkiId, now: Instant) -> bool {
         let Some(peer) = self.entries.get_mut(pki_id).filter(|peer| peer.is_alive) else {
             return false;
         };
         peer.is_alive = false;
+        peer.since = now;
         self.alive -= 1;
         true
     }
@@ -199,6 +203,7 @@ impl Peers {
             internal_endpoint: alive.internal_endpoint.clone(),
             metadata: alive.metadata.clone(),
             last_seen: now,
+            since: now,
             is_alive,
             pushed: self.forgotten.remove(&alive.pki_id),
         };

@@ -57,7 +57,9 @@ use crate::{
 };
 
 pub(crate) use self::verified::Verified;
-pub use self::views::{ChannelPeer, ChannelStatement, Member, PeerProof};
+pub use self::views::{
+    ChannelPeer, ChannelStatement, KnownPeer, Member, OpenConnection, PeerProof,
+};
 use self::{
     block_pull::BlockPull,
     flights::Flights,

@@ -1,13 +1,13 @@
 //! What can be seen of a node from outside.
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use bytes::Bytes;
 use gossip_proto::gossip::Envelope;
 
 use crate::{
-    Chaincode, ChannelId, ConnId, Endpoint, Identity, OrgId, PkiId, Signed, Stamp, discovery::Peer,
-    wire::StateInfo,
+    Chaincode, ChannelId, ConnId, Endpoint, Identity, Instant, OrgId, PkiId, Signed, Stamp,
+    discovery::Peer, wire::StateInfo,
 };
 
 use super::{ChannelIx, Node};
@@ -27,6 +27,30 @@ pub struct Member {
     pub metadata: Bytes,
     /// The version of its last proof of life.
     pub stamp: Stamp,
+}
+
+/// A peer that is known, alive or dead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KnownPeer {
+    /// The peer.
+    pub member: Member,
+    /// Whether it is alive.
+    pub is_alive: bool,
+    /// Since when it is, or is not.
+    pub since: Instant,
+    /// The connection that is in use with it.
+    pub connection: Option<OpenConnection>,
+}
+
+/// A connection on which a peer was authenticated.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OpenConnection {
+    /// Its name.
+    pub conn: ConnId,
+    /// Whether the remote dialled.
+    pub inbound: bool,
+    /// The remote's transport address.
+    pub remote: String,
 }
 
 /// A member of a channel that is alive.
@@ -75,6 +99,35 @@ impl Node {
             return Vec::new();
         }
         self.discovery.alive().map(|(pki_id, peer)| self.member(pki_id, peer)).collect()
+    }
+
+    /// Lists the peers that are known, the living first, each by PKI-ID. Empty once stopped.
+    ///
+    /// The dead are forgotten after a while, or when their identity expires.
+    #[must_use]
+    pub fn known_peers(&self) -> Vec<KnownPeer> {
+        if self.stopped {
+            return Vec::new();
+        }
+        let known =
+            |(pki_id, peer): (&PkiId, &Peer)| KnownPeer {
+                member: self.member(pki_id, peer),
+                is_alive: peer.is_alive(),
+                since: peer.since,
+                connection: self.comm.in_use(pki_id).map(|(conn, inbound, remote)| {
+                    OpenConnection { conn, inbound, remote: remote.into() }
+                }),
+            };
+        self.discovery.alive().chain(self.discovery.dead()).map(known).collect()
+    }
+
+    /// Lists the channels that were joined and not left, by name.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelId> {
+        let joined = self.channels.iter().filter(|channel| !channel.has_left());
+        let mut names: Vec<_> = joined.map(|channel| channel.id().clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Lists the living members of a channel, by PKI-ID; `None` if it was not joined.

@@ -76,6 +76,7 @@ fn to_look_at_ourselves_costs_no_signature_and_no_version() {
 #[test]
 fn we_know_what_we_last_said_on_a_channel() {
     let (mut net, _hand) = node_and_hand();
+    assert_eq!(net.peers[0].node.channels(), [ch()]);
     let unknown = ChannelId::from("other");
     assert_eq!(net.peers[0].node.self_channel(&unknown), None);
     net.command(0, Command::SetLedgerHeight { channel: ch(), height: 9 });
@@ -111,6 +112,21 @@ fn identities_and_organisations_can_be_asked_for_one_by_one() {
     assert_eq!(known, all);
 }
 
+#[test]
+fn the_dead_are_known_with_the_time_of_their_death() {
+    let mut net = crowd(&[("a", "one"), ("a", "two")]);
+    let met = net.peers[0].node.known_peers();
+    let [two] = &*met else { panic!("{met:?}") };
+    assert!(two.is_alive && two.connection.is_some(), "{two:?}");
+    assert_eq!(two.member.pki_id, pki("a", "two"));
+    net.switch_off(1);
+    net.run_for(60 * SECOND);
+    let [dead] = &*net.peers[0].node.known_peers() else { panic!("it is not forgotten yet") };
+    assert!(!dead.is_alive && dead.connection.is_none(), "{dead:?}");
+    assert!(dead.since > two.since, "{dead:?}");
+    assert!(net.peers[0].node.members().is_empty());
+}
+
 /// 60-channel.md §16.1: a policy can be evaluated over each of these.
 #[test]
 fn every_member_of_a_channel_comes_with_a_signature_of_its_own() {
@@ -128,6 +144,7 @@ fn every_member_of_a_channel_comes_with_a_signature_of_its_own() {
     assert_eq!(net.peers[0].node.channel_size(&unknown), None);
     net.command(0, Command::LeaveChannel { channel: ch() });
     assert_eq!(net.peers[0].node.channel_proofs(&ch()), Some(vec![]), "CH-67");
+    assert_eq!(net.peers[0].node.channels(), []);
 }
 
 /// CH-68.
