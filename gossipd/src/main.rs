@@ -1,9 +1,14 @@
 //! A gossip peer and its tools.
 
+mod admin;
 mod config;
 mod crypto;
 mod demo;
 mod start;
+#[cfg(test)]
+mod tests;
+mod text;
+mod time;
 
 use std::{io, process::ExitCode};
 
@@ -24,13 +29,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Peers(admin::Args),
     Start(start::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let default = match cli.command {
-        Command::Demo(_) => "error",
+        Command::Demo(_) | Command::Peers(_) => "error",
         Command::Start(_) => "info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
@@ -41,6 +47,7 @@ fn main() -> ExitCode {
             demo::Ending::Missing => ExitCode::FAILURE,
             demo::Ending::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
         }),
+        Command::Peers(args) => admin::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Start(args) => start::run(&args).map(|()| ExitCode::SUCCESS),
     };
     ending.unwrap_or_else(|error| {

@@ -42,6 +42,37 @@ fn two_peers_of_one_organisation_list_each_other_and_end_cleanly() {
 }
 
 #[test]
+fn a_running_peer_says_whom_it_knows() {
+    let org = Organisation::new();
+    let ports = free_ports();
+    let folders = [0, 1].map(|index| org.peer(&format!("peer{index}"), ports[index], ports[0]));
+    let mut peers = folders.each_ref().map(|folder| Running::start(folder, &[]));
+    let other = peers[1].wait_for("started");
+    peers[0].wait_for("member_alive");
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gossipd"));
+        command.arg("peers").args(arguments).env("FABRIC_CFG_PATH", &folders[0]);
+        command.output().expect("gossipd runs")
+    };
+    let answer = ask(&["--json"]);
+    let answer: Value = serde_json::from_slice(&answer.stdout).expect("JSON");
+    assert_eq!(answer["self"]["endpoint"], format!("127.0.0.1:{}", ports[0]));
+    let [known] = &**answer["peers"].as_array().expect("a list") else { panic!("{answer}") };
+    let found = ["peer", "org", "endpoint", "state"].map(|field| &known[field]);
+    assert_eq!(found, [&other["peer"], &other["org"], &other["endpoint"], &Value::from("alive")]);
+    let socket = folders[0].join("data/gossipd-admin/admin.sock");
+    let table = ask(&["--admin-socket", socket.to_str().expect("text")]).stdout;
+    let table = String::from_utf8(table).expect("text");
+    let row = table.lines().find(|line| line.contains(&ports[1].to_string())).expect("its row");
+    assert!(row.contains("Org1MSP") && row.contains("alive"), "{table}");
+    let [first, _second] = peers;
+    assert_eq!(first.end(Signal::TERM), Some(0));
+    let output = ask(&[]);
+    assert_eq!((output.status.code(), socket.exists()), (Some(1), false));
+    assert!(text(&output).contains("is gossipd start running?"), "{}", text(&output));
+}
+
+#[test]
 fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
     let org = Organisation::new();
     let ports = free_ports();
@@ -73,7 +104,7 @@ fn what_cannot_be_used_ends_the_start_with_file_and_line() {
     let text = fs::read_to_string(&file).expect("the file");
     fs::write(&file, text.replace("tls/server.crt", "tls/none.crt")).expect("a file");
     let error = failure(&folder, &[]);
-    let place = format!("{}:9: peer.tls.cert.file: ", file.display());
+    let place = format!("{}:10: peer.tls.cert.file: ", file.display());
     assert!(error.contains(&place), "{error}");
     assert!(error.contains("tls/none.crt"), "{error}");
     fs::remove_dir_all(folder.join("msp/keystore")).expect("a folder");
@@ -219,6 +250,7 @@ impl Organisation {
                  \x20 mspConfigPath: msp\n\
                  \x20 address: 127.0.0.1:{port}\n\
                  \x20 listenAddress: 127.0.0.1:{port}\n\
+                 \x20 fileSystemPath: data\n\
                  \x20 tls:\n\
                  \x20   enabled: true\n\
                  \x20   cert: {{file: tls/server.crt}}\n\

@@ -6,7 +6,8 @@ mod yaml;
 
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
+    env,
+    ffi::{OsStr, OsString},
     fmt,
     path::{Path, PathBuf},
     time::Duration,
@@ -47,6 +48,12 @@ pub(crate) fn find(
             )))
         }
     }
+}
+
+/// Returns the process's environment. What is not text becomes so, with marks for what was not.
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 /// All settings of a peer.

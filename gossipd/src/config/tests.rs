@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, fs};
 
+use crate::tests::Folder;
+
 use super::{
     keys::{Kind, Zero},
     *,
@@ -7,12 +9,12 @@ use super::{
 
 fn load(yaml: &str, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
     let folder = Folder::new();
-    let file = folder.0.join("core.yaml");
+    let file = folder.path().join("core.yaml");
     fs::write(&file, yaml).expect("a file");
     let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
     let settings = Settings::load(&file, variables.iter().map(owned));
     settings.map_err(|error| {
-        let folder = folder.0.display().to_string() + "/";
+        let folder = folder.path().display().to_string() + "/";
         let problems = error.problems.iter().map(|problem| problem.replace(&folder, ""));
         ConfigError { problems: problems.collect() }
     })
@@ -186,13 +188,13 @@ fn relative_paths_are_relative_to_the_file_and_empty_ones_stay_empty() {
     let yaml = "peer:\n  mspConfigPath: msp\n  tls:\n    cert: {file: /abs/server.crt}\n    \
                 clientRootCAs: {files: [a.crt, '', /b.crt]}\n    key: {file: ''}\n";
     let folder = Folder::new();
-    let file = folder.0.join("core.yaml");
+    let file = folder.path().join("core.yaml");
     fs::write(&file, yaml).expect("a file");
     let settings = Settings::load(&file, []).expect("settings");
-    assert_eq!(settings.path("peer.mspConfigPath"), Some(&*folder.0.join("msp")));
+    assert_eq!(settings.path("peer.mspConfigPath"), Some(&*folder.path().join("msp")));
     assert_eq!(settings.path("peer.tls.cert.file"), Some(Path::new("/abs/server.crt")));
     assert_eq!(settings.path("peer.tls.key.file"), None);
-    let roots = [folder.0.join("a.crt"), PathBuf::from("/b.crt")];
+    let roots = [folder.path().join("a.crt"), PathBuf::from("/b.crt")];
     assert_eq!(settings.paths("peer.tls.clientRootCAs.files"), roots);
 }
 
@@ -249,42 +251,18 @@ fn unknown_gossip_keys_of_the_file_are_errors_and_others_at_most_warnings() {
 #[test]
 fn the_file_is_the_named_one_or_where_the_variable_says_and_nowhere_else() {
     let folder = Folder::new();
-    let file = folder.0.join("core.yaml");
-    let named = find(Some(Path::new("other.yaml")), Some(folder.0.as_os_str()));
+    let file = folder.path().join("core.yaml");
+    let named = find(Some(Path::new("other.yaml")), Some(folder.path().as_os_str()));
     assert_eq!(named, Ok(PathBuf::from("other.yaml")));
-    let missing = find(None, Some(folder.0.as_os_str())).expect_err("no file").to_string();
+    let missing = find(None, Some(folder.path().as_os_str())).expect_err("no file").to_string();
     assert!(missing.contains(&*file.display().to_string()), "{missing}");
     assert!(!missing.contains("/etc/hyperledger/fabric"), "{missing}");
     fs::write(&file, "").expect("a file");
-    assert_eq!(find(None, Some(folder.0.as_os_str())), Ok(file));
+    assert_eq!(find(None, Some(folder.path().as_os_str())), Ok(file));
 }
 
 #[test]
 fn a_missing_file_is_an_error_that_names_it() {
     let error = Settings::load(Path::new("/no/such/core.yaml"), []).expect_err("no file");
     assert!(error.to_string().starts_with("/no/such/core.yaml: expected a core.yaml: "), "{error}");
-}
-
-/// A folder that lives as long as a test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "gossipd-config-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

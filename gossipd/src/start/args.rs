@@ -27,6 +27,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) channel_block: Vec<PathBuf>,
 
+    /// Answers gossipd peers at this Unix socket instead of one below peer.fileSystemPath
+    #[arg(long, value_name = "PATH")]
+    pub(crate) admin_socket: Option<PathBuf>,
+
     /// Prints JSON objects instead of text, one a line, each with what happened in "notice"
     #[arg(long)]
     pub(crate) json: bool,

@@ -27,7 +27,10 @@ use self::{
     judges::Judges,
     notices::Form,
 };
-use crate::config::{self, ConfigError, Settings};
+use crate::{
+    admin::{self, AdminSocket},
+    config::{self, ConfigError, Settings},
+};
 
 /// Why something could not be made or done, for people.
 type Failure = dyn Error + Send + Sync;
@@ -39,9 +42,7 @@ type Failure = dyn Error + Send + Sync;
 /// If the configuration or a file that it names cannot be used, or the peer cannot go on.
 pub(crate) fn run(args: &Args) -> Result<(), Box<Failure>> {
     let file = config::find(args.config.as_deref(), env::var_os("FABRIC_CFG_PATH").as_deref())?;
-    let variables = env::vars_os()
-        .map(|(name, value)| [name, value].map(|text| text.to_string_lossy().into_owned()));
-    let settings = Settings::load(&file, variables.map(|[name, value]| (name, value)))?;
+    let settings = Settings::load(&file, config::environment())?;
     info!("configuration of {} with the environment:\n{settings}", file.display());
     for warning in settings.warnings() {
         warn!("{warning}");
@@ -75,6 +76,8 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     if let Some((tls, _)) = tls {
         builder = builder.tls(tls);
     }
+    let socket = args.admin_socket.clone().unwrap_or_else(|| admin::default_path(settings));
+    let socket = AdminSocket::bind(&socket)?;
     let subscription = builder.subscribe(NOTICES_MAX);
     let (peer, address) = builder.listen(node::listen_address(settings)?).await?;
     info!("listening on {address}");
@@ -85,12 +88,14 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     let form = if args.json { Form::Json } else { Form::Text };
     form.write(&mut io::stdout(), "started", started)?;
     let printer = task::spawn_blocking(move || print(form, subscription));
+    let answering = task::spawn(socket.serve(peer.clone()));
     let ending = tokio::select! {
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
         printed = printer => printed?.map_err(|error| format!("stdout: {error}").into()),
         () = follow(&peer, changes) => Err("the node has stopped".into()),
     };
+    answering.abort();
     peer.stop().await;
     ending
 }
