@@ -5,6 +5,8 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use crate::UnixTime;
+
 /// A peer: the 32-byte hash of its identity that Fabric calls PKI-ID.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PkiId([u8; 32]);
@@ -182,6 +184,15 @@ pub struct Stamp {
     pub incarnation: u64,
     /// Grows with every statement of one incarnation.
     pub sequence: u64,
+}
+
+impl Stamp {
+    /// Returns the beginning of an incarnation after this one: that of a speaker who starts at
+    /// `wall`, unless this one is later.
+    pub(crate) fn outdone(self, wall: UnixTime) -> Self {
+        let incarnation = wall.as_nanos().max(self.incarnation.saturating_add(1));
+        Self { incarnation, sequence: 0 }
+    }
 }
 
 macro_rules! number {

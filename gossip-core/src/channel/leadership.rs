@@ -34,6 +34,13 @@ impl Leaders {
         self.own
     }
 
+    /// Numbers our messages under a later incarnation.
+    pub(super) fn take_incarnation(&mut self, incarnation: u64) {
+        if incarnation > self.own.incarnation {
+            self.own = Stamp { incarnation, sequence: 0 };
+        }
+    }
+
     /// Says whether a message is newer than what its author said before (CH-60, W-32, W-33).
     pub(super) fn would_accept(&self, author: &PkiId, stamp: Stamp, now: Instant) -> bool {
         let known = self.stamps.get(author);

@@ -16,7 +16,8 @@ use bytes::Bytes;
 use gossip_proto::gossip::Envelope;
 
 use crate::{
-    Chaincode, ChannelConfig, ChannelId, Endpoint, Instant, Notice, OrgId, PkiId, Stamp, cx,
+    Chaincode, ChannelConfig, ChannelId, Config, Endpoint, Instant, Notice, OrgId, PkiId, Stamp,
+    cx,
     node::Verified,
     wire::{self, StateInfo},
 };
@@ -288,6 +289,27 @@ impl Channel {
             self.infos.insert(self.pki_id, Arc::clone(&info));
             cx.emit(Effect::Gossip(info));
         }
+        self.arm_publish(cx);
+    }
+
+    /// Says whether a StateInfo of ours would outdo what we say now: one of an earlier run, when
+    /// our clock was ahead.
+    pub(crate) fn is_outdone_by(&self, heard: Stamp, now: Instant, config: &Config) -> bool {
+        self.own.is_outdone_by(heard, now, config.alive_expiration_timeout)
+    }
+
+    /// Outdoes our own words of an earlier run: takes a higher incarnation, and says so.
+    pub(crate) fn on_outdone(&mut self, heard: &Verified<StateInfo>, cx: &mut Cx<'_>) {
+        if self.is_outdone_by(heard.stamp, cx.now, cx.config) {
+            self.own.outdone(cx.now);
+            self.take_incarnation(heard.stamp.outdone(cx.wall).incarnation, cx);
+        }
+    }
+
+    /// Speaks under a later incarnation than so far, if this is one.
+    pub(crate) fn take_incarnation(&mut self, incarnation: u64, cx: &mut Cx<'_>) {
+        self.own.take_incarnation(incarnation, cx.wall);
+        self.leaders.take_incarnation(incarnation);
         self.arm_publish(cx);
     }
 

@@ -1,6 +1,7 @@
 //! What we say about ourselves on a channel.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -16,6 +17,10 @@ pub(super) struct Own {
     dirty: bool,
     /// It is being signed.
     signing: bool,
+    /// It was signed at least once: somebody may know it.
+    is_said: bool,
+    /// When words of an earlier run last made us take another incarnation.
+    outdone_at: Option<Instant>,
     /// The earliest time of the next periodic publication.
     next: Instant,
 }
@@ -25,7 +30,15 @@ impl Own {
     pub(super) const fn new(wall: UnixTime) -> Self {
         let stamp = Stamp { incarnation: wall.as_nanos(), sequence: wall.as_nanos() };
         let info = NewStateInfo { stamp, height: 1, left: false, chaincodes: Vec::new() };
-        Self { info, has_height: false, dirty: false, signing: false, next: Instant::ZERO }
+        Self {
+            info,
+            has_height: false,
+            dirty: false,
+            signing: false,
+            is_said: false,
+            outdone_at: None,
+            next: Instant::ZERO,
+        }
     }
 
     pub(super) const fn height(&self) -> u64 {
@@ -56,6 +69,28 @@ impl Own {
         self.touch(wall);
     }
 
+    /// Says whether words of ours make all that we say now old news, as
+    /// [`Discovery`](crate::discovery::Discovery::is_outdone_by) does.
+    pub(super) fn is_outdone_by(&self, heard: Stamp, now: Instant, rest: Duration) -> bool {
+        let can_outdo = heard.incarnation < u64::MAX;
+        can_outdo && heard > self.info.stamp && self.outdone_at.is_none_or(|at| now - at >= rest)
+    }
+
+    /// Notes that an incarnation is taken because of what was heard.
+    pub(super) fn outdone(&mut self, now: Instant) {
+        self.outdone_at = Some(now);
+    }
+
+    /// Speaks under a later incarnation, and says at once what was said under the one before.
+    pub(super) fn take_incarnation(&mut self, incarnation: u64, wall: UnixTime) {
+        let stamp = &mut self.info.stamp;
+        if incarnation > stamp.incarnation {
+            *stamp = Stamp { incarnation, sequence: wall.as_nanos() };
+            self.dirty |= self.is_said;
+            self.next = Instant::ZERO;
+        }
+    }
+
     /// Lets the next publication wait until then.
     pub(super) fn not_before(&mut self, at: Instant) {
         self.next = self.next.max(at);
@@ -71,7 +106,7 @@ impl Own {
         if !self.dirty || self.signing {
             return None;
         }
-        (self.dirty, self.signing, self.next) = (false, true, next);
+        (self.dirty, self.signing, self.is_said, self.next) = (false, true, true, next);
         Some(self.info.payload(pki_id, mac))
     }
 

@@ -57,7 +57,9 @@ impl Discovery {
         // Half a frame at most: the requester would close the connection over a larger one.
         let mut room = cx.config.limits.frame_bytes_max / 2;
         let mut alive = disclosed(self.peers.alive(), audience, &mut room, cx);
-        let dead = disclosed(self.peers.dead(), audience, &mut room, cx);
+        let mut dead = disclosed(self.peers.dead(), audience, &mut room, cx);
+        // We would not believe anything older than this: the requester can only outdo it.
+        dead.extend(self.peers.last_words(&to).map(|alive| audience.view(alive)));
         alive.push(audience.view(own));
         let frame = wire::membership_response(alive, dead, nonce);
         cx.emit(Effect::Send { to, endpoint: endpoint.clone(), frame });

@@ -203,6 +203,25 @@ impl Discovery {
         }
     }
 
+    /// Says whether a message has our PKI-ID and would outdo all that we say now.
+    ///
+    /// So it is with what we said before a restart with a clock that was set back: whoever
+    /// remembers it takes us for dead, or does not hear us.
+    pub(crate) fn is_outdone_by(&self, alive: &Alive, cx: &Cx<'_>) -> bool {
+        alive.pki_id == *self.own.pki_id() && self.own.is_outdone_by(alive.stamp, cx)
+    }
+
+    /// Outdoes our own words of an earlier run: takes a higher incarnation, and says so.
+    pub(crate) fn on_outdone(&mut self, heard: &Verified<Alive>, cx: &mut Cx<'_>) {
+        if self.is_stopped || !self.is_outdone_by(heard, cx) {
+            return;
+        }
+        self.own.outdo(heard.stamp, cx);
+        if self.peers.alive_len() > 0 {
+            self.own.beat(cx);
+        }
+    }
+
     /// Takes a pushed message and passes it on (§8.2).
     pub(crate) fn on_alive(
         &mut self,

@@ -24,6 +24,8 @@ pub(super) struct Own {
     started_at: Instant,
     /// Of the last message that was made, whether it was signed or not (D-1).
     stamp: Stamp,
+    /// When words of an earlier run last made us take another incarnation.
+    outdone_at: Option<Instant>,
     secret: Secret,
     latest: Option<Latest>,
     signing: Option<Signing>,
@@ -94,6 +96,7 @@ impl Own {
             metadata: config.metadata.clone(),
             started_at: now,
             stamp: Stamp { incarnation: wall.as_nanos(), sequence: 0 },
+            outdone_at: None,
             secret: Secret::Unsigned,
             latest: None,
             signing: None,
@@ -151,6 +154,28 @@ impl Own {
         let is_fresh = cx.now - latest.made_at < age_max;
         let fits = !latest.has_identity || self.publishes_identity(cx);
         (is_fresh && fits).then_some(&latest.alive)
+    }
+
+    /// Says whether words of ours make all that we say now old news: if we said them, it was in an
+    /// earlier run, when our clock was ahead.
+    ///
+    /// Not soon after the last time: two processes with one identity would outdo each other at
+    /// once and for ever.
+    pub(super) fn is_outdone_by(&self, heard: Stamp, cx: &Cx<'_>) -> bool {
+        let rest = cx.config.alive_expiration_timeout;
+        let can_outdo = heard.incarnation < u64::MAX;
+        can_outdo && heard > self.stamp && self.outdone_at.is_none_or(|at| cx.now - at >= rest)
+    }
+
+    /// Takes an incarnation that no word of ours that was heard has, and begins to count anew.
+    pub(super) fn outdo(&mut self, heard: Stamp, cx: &mut Cx<'_>) {
+        self.outdone_at = Some(cx.now);
+        self.stamp = heard.outdone(cx.wall);
+        self.retire();
+        // What is being signed would be old news.
+        if self.signing.take().is_some() {
+            self.sign_alive(cx);
+        }
     }
 
     /// Makes a new message and gossips it.

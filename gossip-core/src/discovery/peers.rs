@@ -75,7 +75,7 @@ impl Peers {
     /// Makes an empty table that remembers at most `forgotten_max` peers that it forgot.
     pub(super) const fn new(forgotten_max: usize) -> Self {
         let forgotten =
-            Forgotten { stamps: BTreeMap::new(), until: Timers::new(), max: forgotten_max };
+            Forgotten { words: BTreeMap::new(), until: Timers::new(), max: forgotten_max };
         Self { entries: BTreeMap::new(), alive: 0, forgotten }
     }
 
@@ -110,7 +110,7 @@ impl Peers {
     pub(super) fn is_unseen(&self, alive: &Alive) -> bool {
         let seen = match self.get(&alive.pki_id) {
             Some(peer) => peer.pushed,
-            None => self.forgotten.stamp(&alive.pki_id),
+            None => self.forgotten.words.get(&alive.pki_id).map(|last| last.stamp),
         };
         seen.is_none_or(|seen| seen < alive.stamp)
     }
@@ -179,9 +179,13 @@ impl Peers {
             return false;
         };
         self.alive -= usize::from(peer.is_alive);
-        let stamp = peer.pushed.map_or(peer.stamp(), |pushed| pushed.max(peer.stamp()));
-        self.forgotten.insert(*pki_id, stamp, until);
+        self.forgotten.insert(peer.message, until);
         true
+    }
+
+    /// Returns the last statement of a peer that was forgotten.
+    pub(super) fn last_words(&self, pki_id: &PkiId) -> Option<&Alive> {
+        self.forgotten.words.get(pki_id).map(AsRef::as_ref)
     }
 
     /// Lists the living that were silent for longer than `timeout` (D-19, D-20).
@@ -205,32 +209,28 @@ impl Peers {
             last_seen: now,
             since: now,
             is_alive,
-            pushed: self.forgotten.remove(&alive.pki_id),
+            pushed: self.forgotten.remove(&alive.pki_id).map(|last| last.stamp),
         };
         self.alive += usize::from(is_alive);
         self.entries.insert(alive.pki_id, peer);
     }
 }
 
-/// The last stamps of peers that were forgotten: without them the other peers' lists of the dead
-/// would bring each back.
+/// The last statements of peers that were forgotten: without them the other peers' lists of the
+/// dead would bring each back.
 #[derive(Debug)]
 struct Forgotten {
-    stamps: BTreeMap<PkiId, Stamp>,
+    words: BTreeMap<PkiId, Arc<Alive>>,
     until: Timers<PkiId>,
     max: usize,
 }
 
 impl Forgotten {
-    fn stamp(&self, pki_id: &PkiId) -> Option<Stamp> {
-        self.stamps.get(pki_id).copied()
-    }
-
-    /// Remembers a stamp; of too many, the one whose time is over first makes room.
-    fn insert(&mut self, pki_id: PkiId, stamp: Stamp, until: Instant) {
-        self.stamps.insert(pki_id, stamp);
-        self.until.set(pki_id, until);
-        while self.stamps.len() > self.max {
+    /// Remembers a statement; of too many, the one whose time is over first makes room.
+    fn insert(&mut self, alive: Arc<Alive>, until: Instant) {
+        self.until.set(alive.pki_id, until);
+        self.words.insert(alive.pki_id, alive);
+        while self.words.len() > self.max {
             let Some((_, oldest)) = self.until.next() else {
                 break;
             };
@@ -238,14 +238,14 @@ impl Forgotten {
         }
     }
 
-    fn remove(&mut self, pki_id: &PkiId) -> Option<Stamp> {
+    fn remove(&mut self, pki_id: &PkiId) -> Option<Arc<Alive>> {
         self.until.cancel(*pki_id);
-        self.stamps.remove(pki_id)
+        self.words.remove(pki_id)
     }
 
     fn sweep(&mut self, now: Instant) {
         while let Some(pki_id) = self.until.pop_due(now) {
-            self.stamps.remove(&pki_id);
+            self.words.remove(&pki_id);
         }
     }
 }

@@ -78,10 +78,12 @@ impl Node {
             AliveRole::ResponseAlive => self.discovery.would_accept_element(alive, false),
             AliveRole::ResponseDead => self.discovery.would_accept_element(alive, true),
         };
-        if !is_news {
-            if alive.pki_id == self.config.pki_id {
-                self.discovery(|discovery, cx| discovery.on_own_alive(alive, cx));
-            }
+        let is_ours = alive.pki_id == self.config.pki_id;
+        if is_ours {
+            self.discovery(|discovery, cx| discovery.on_own_alive(alive, cx));
+        }
+        let outdoes = is_ours && self.discovery(|discovery, cx| discovery.is_outdone_by(alive, cx));
+        if !is_news && !outdoes {
             return Err(Fault::Stale);
         }
         let bytes_max = self.config.limits.identity_bytes_max;
@@ -92,7 +94,11 @@ impl Node {
     }
 
     fn check_info(&self, info: &StateInfo, channel: &crate::channel::Channel) -> Result<(), Fault> {
-        if info.pki_id == self.config.pki_id || !channel.would_accept_info(info) {
+        let is_news = match info.pki_id == self.config.pki_id {
+            true => channel.is_outdone_by(info.stamp, self.clock.now, &self.config),
+            false => channel.would_accept_info(info),
+        };
+        if !is_news {
             return Err(Fault::Stale);
         }
         // A StateInfo before its author's identity is lost; it is asked for again (CH-2).

@@ -15,6 +15,7 @@ mod messages;
 mod net;
 mod noise;
 mod pull;
+mod returning;
 mod routing;
 mod stores;
 mod views;

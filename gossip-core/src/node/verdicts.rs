@@ -288,6 +288,9 @@ impl Node {
         role: AliveRole,
         sources: Sources,
     ) {
+        if alive.pki_id == self.config.pki_id {
+            return self.on_own_words(&alive);
+        }
         self.stats.unique_messages += self.news(&alive);
         // What another organisation keeps to itself is not for us, however it got out.
         let alive = match self.is_own_org(&alive.pki_id) {
@@ -300,6 +303,16 @@ impl Node {
             AliveRole::ResponseAlive => discovery.on_response_alive(alive, cx),
             AliveRole::ResponseDead => discovery.on_response_dead(alive, cx),
         });
+    }
+
+    /// Outdoes what we said in an earlier run: from here on nothing that we say is old news.
+    fn on_own_words(&mut self, heard: &Verified<Alive>) {
+        self.stats.unique_messages += 1;
+        self.discovery(|discovery, cx| discovery.on_outdone(heard, cx));
+        let (_, stamp) = self.discovery.own_statement();
+        for ix in self.channel_ixs() {
+            self.channel(ix, |channel, cx| channel.take_incarnation(stamp.incarnation, cx));
+        }
     }
 
     /// Counts the signed parts of a verified alive message that are not those we know its peer by.
@@ -328,6 +341,11 @@ impl Node {
             }
             return;
         };
+        if info.pki_id == self.config.pki_id {
+            self.stats.unique_messages += 1;
+            let heard = Verified::attest(info);
+            return self.channel(ix, |channel, cx| channel.on_outdone(&heard, cx));
+        }
         let known = self.channels[ix.0 as usize].info(&info.pki_id);
         let is_news = known.is_none_or(|known| known.envelope != info.envelope);
         self.stats.unique_messages += u64::from(is_news);

@@ -313,6 +313,16 @@ impl Net {
         }
     }
 
+    /// Starts another node in the place of one that was switched off.
+    pub(crate) fn switch_on(&mut self, peer: usize, change: impl FnOnce(&mut Config)) {
+        let Peer { node, config, is_down, .. } = &mut self.peers[peer];
+        config.wall_clock = START + (self.now - Instant::ZERO);
+        change(config);
+        *node = Node::new(config.clone(), self.now).expect("a set-up that a node can run with");
+        *is_down = false;
+        self.drain(peer);
+    }
+
     /// Cuts peers off from the others, or brings them back.
     pub(crate) fn cut_off(&mut self, peers: &[usize], is_cut_off: bool) {
         for peer in peers {
