@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::notices;
+
 /// Runs a peer that gossips with the Fabric peers of a network.
 ///
 /// It is configured as a Fabric peer is: by a core.yaml, found in FABRIC_CFG_PATH or else in the
@@ -15,7 +17,7 @@ use std::path::PathBuf;
 /// SIGTERM or Ctrl-C end the peer, with exit status 0. What cannot be used ends it with status 1
 /// and an error that names file and line.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = NOT_SUPPORTED)]
+#[command(after_help = NOT_SUPPORTED, after_long_help = after_help())]
 pub(crate) struct Args {
     /// Reads this configuration file instead of searching for core.yaml
     #[arg(long, value_name = "FILE")]
@@ -31,9 +33,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     pub(crate) admin_socket: Option<PathBuf>,
 
-    /// Prints JSON objects instead of text, one a line, each with what happened in "notice"
+    /// Prints JSON objects instead of text, one a line; --help describes them
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn after_help() -> String {
+    format!("{}\n\n{NOT_SUPPORTED}", notices::help())
 }
 
 /// What a Fabric peer does and this one does not, for people.

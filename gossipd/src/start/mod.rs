@@ -8,7 +8,14 @@ mod judges;
 mod node;
 mod notices;
 
-use std::{env, error::Error, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    env,
+    error::Error,
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gossip_tokio::{Peer, Subscription};
 use serde_json::json;
@@ -25,7 +32,7 @@ use self::{
     channel::Channel,
     channels::{Change, Channels},
     judges::Judges,
-    notices::Form,
+    notices::{Form, Journal},
 };
 use crate::{
     admin::{self, AdminSocket},
@@ -86,8 +93,9 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
         joined.map_err(|error| format!("channel {channel}: {error}"))?;
     }
     let form = if args.json { Form::Json } else { Form::Text };
-    form.write(&mut io::stdout(), "started", started)?;
-    let printer = task::spawn_blocking(move || print(form, subscription));
+    let mut journal = Journal::new(form, io::stdout());
+    journal.write(Instant::now(), "started", &started)?;
+    let printer = task::spawn_blocking(move || print(journal, subscription));
     let answering = task::spawn(socket.serve(peer.clone()));
     let ending = tokio::select! {
         _ = terminated.recv() => Ok(()),
@@ -135,11 +143,10 @@ async fn follow(peer: &gossip_tokio::Handle, mut changes: mpsc::UnboundedReceive
 }
 
 /// Prints notices until the node stops. A slow reader of stdout delays nobody else.
-fn print(form: Form, mut notices: Subscription) -> io::Result<()> {
+fn print(mut journal: Journal<impl Write>, mut notices: Subscription) -> io::Result<()> {
     let runtime = Handle::current();
-    let mut out = io::stdout();
-    while let Some(item) = runtime.block_on(notices.recv()) {
-        form.write_item(&mut out, &item)?;
+    while let Some((at, item)) = runtime.block_on(notices.recv_at()) {
+        journal.write_item(at, &item)?;
     }
     Ok(())
 }

@@ -1,62 +1,176 @@
 //! What happens to a peer, a line each.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, Write},
+    time::{Instant, SystemTime},
+};
 
 use gossip_core::{ChannelId, Endpoint, Notice, PeerEndpoints, PkiId};
 use gossip_tokio::Item;
 use serde_json::{Map, Value, json};
 
-/// Writes lines for programs or for people.
+use crate::{text::printable, time::rfc3339};
+
+/// How lines are written: for programs or for people.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Form {
     Json,
     Text,
 }
 
-impl Form {
-    /// Writes one line: what happened, and the particulars in `fields`, an object.
+/// Writes what happens, a line each.
+#[derive(Debug)]
+pub(crate) struct Journal<W> {
+    form: Form,
+    out: W,
+    /// Blocks that came and are not committed.
+    waiting: BTreeMap<(ChannelId, u64), Received>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Received {
+    at: Instant,
+    bytes: usize,
+    from: PkiId,
+}
+
+impl<W: Write> Journal<W> {
+    pub(crate) const fn new(form: Form, out: W) -> Self {
+        Self { form, out, waiting: BTreeMap::new() }
+    }
+
+    /// Writes one line: what happened, when, and the particulars in `fields`, an object.
     ///
     /// # Errors
     ///
-    /// If `out` takes no more.
-    pub(crate) fn write(self, out: &mut impl Write, name: &str, fields: Value) -> io::Result<()> {
-        let fields = match fields {
-            Value::Object(fields) => fields,
-            other => Map::from_iter([("value".to_owned(), other)]),
-        };
-        let mut line = match self {
-            Self::Json => {
-                let mut object = Map::from_iter([("notice".to_owned(), name.into())]);
-                object.extend(fields);
-                Value::Object(object).to_string()
+    /// If nobody takes it.
+    pub(crate) fn write(&mut self, at: Instant, name: &str, fields: &Value) -> io::Result<()> {
+        let time = rfc3339(SystemTime::now() - at.elapsed());
+        let fields = fields.as_object().into_iter().flatten();
+        let mut line = match self.form {
+            Form::Json => {
+                let own = [("notice", name.into()), ("time", time.into())];
+                let own = own.map(|(name, value): (&str, Value)| (name.to_owned(), value));
+                let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
+                Value::Object(Map::from_iter(own.into_iter().chain(fields))).to_string()
             }
-            Self::Text => {
-                let fields = fields.iter().map(|(name, value)| match value {
-                    Value::String(text) => format!(" {name}={text}"),
-                    value => format!(" {name}={value}"),
-                });
-                name.replace('_', " ") + &fields.collect::<String>()
+            Form::Text => {
+                let mut line = format!("{time} {}", name.replace('_', " "));
+                for (name, value) in fields {
+                    let value = value.as_str().map_or_else(|| value.to_string(), printable);
+                    let _ = write!(line, " {name}={value}");
+                }
+                line
             }
         };
         line.push('\n');
-        out.write_all(line.as_bytes())?;
-        out.flush()
+        self.out.write_all(line.as_bytes())?;
+        self.out.flush()
     }
 
-    /// Writes what a subscriber received; what only applications have use for is left out.
+    /// Writes what a subscriber received, and when the node noticed it; what only applications have
+    /// use for is left out.
     ///
     /// # Errors
     ///
-    /// If `out` takes no more.
-    pub(crate) fn write_item(self, out: &mut impl Write, item: &Item) -> io::Result<()> {
-        match item {
-            Item::Notice(notice) => match describe(notice) {
-                Some((name, fields)) => self.write(out, name, fields),
-                None => Ok(()),
-            },
-            Item::Lost(count) => self.write(out, "notices_lost", json!({ "count": count })),
+    /// If nobody takes it.
+    pub(crate) fn write_item(&mut self, at: Instant, item: &Item) -> io::Result<()> {
+        let notice = match item {
+            Item::Notice(notice) => notice,
+            Item::Lost(count) => {
+                self.waiting.clear();
+                return self.write(at, "notices_lost", &json!({ "count": count }));
+            }
+        };
+        let Some((name, mut fields)) = describe(notice) else {
+            return Ok(());
+        };
+        if let Notice::BlockCommitted { channel, number } = notice {
+            let received = self.waiting.remove(&(channel.clone(), *number));
+            let millis = received.map(|block| (at - block.at).as_micros() as f64 / 1e3);
+            fields["bytes"] = json!(received.map(|block| block.bytes));
+            fields["from"] = json!(received.map(|block| id(&block.from)));
+            fields["delay_ms"] = json!(millis);
         }
+        if let Notice::BlockReceived { channel, number, block, from } = notice {
+            if self.waiting.len() >= WAITING_MAX {
+                self.waiting.pop_last();
+            }
+            let received = Received { at, bytes: block.len(), from: *from };
+            self.waiting.entry((channel.clone(), *number)).or_insert(received);
+        }
+        self.write(at, name, &fields)
     }
+}
+
+/// What happens to a peer and what its line says: the name of the notice, its fields, and what they
+/// mean.
+pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
+    ("started", "peer org endpoint id", "this peer takes part: who it is; id is peer.id"),
+    ("member_alive", "peer endpoint", "a peer joined the network, or is back"),
+    ("member_dead", "peer", "a peer could not be reached, or was silent for too long"),
+    ("member_forgotten", "peer", "a dead peer was forgotten, or its identity holds no longer"),
+    ("identity_learned", "peer org", "a certificate is known and holds"),
+    ("identity_removed", "peer", "a certificate expired, was revoked, or was of no use for long"),
+    ("own_identity_elsewhere", "endpoint", "another process uses this peer's identity"),
+    ("channel_peer", "channel peer height left", "a peer says how many blocks it has; or it left"),
+    (
+        "channel_membership",
+        "channel online offline",
+        "who came to a channel or went since the last look (membershipTrackerInterval): peer, \
+         endpoints",
+    ),
+    (
+        "leadership",
+        "channel peer leads",
+        "a peer of this organisation says that it leads (true), or would (false)",
+    ),
+    (
+        "block_received",
+        "channel number bytes from",
+        "the first copy of a block came whose signatures hold; bytes is its size, from the sender",
+    ),
+    (
+        "block_committed",
+        "channel number bytes from delay_ms",
+        "a block was appended to the ledger. delay_ms counts milliseconds since block_received, with \
+         the wait for earlier blocks, without the check of the signatures; null, like bytes and \
+         from, if that notice was lost or the block did not come by gossip",
+    ),
+    ("commit_failed", "channel number reason", "the ledger did not take a block"),
+    ("connection_opened", "peer inbound", "a peer was authenticated; inbound if it dialled"),
+    ("connection_closed", "peer reason", "such a connection ended"),
+    ("dial_failed", "endpoint error", "nobody answers there, or not as a gossip peer does"),
+    ("handshake_failed", "remote fault", "a connection was refused; remote is its address"),
+    ("peer_misbehaved", "peer fault", "a peer sent what an honest one does not; it was dropped"),
+    ("signing_failed", "reason", "this peer's own key did not sign; it is tried again"),
+    ("notices_lost", "count", "stdout was read too slowly: so many notices are missing here"),
+];
+
+/// Describes all lines, for people who write programs that read them.
+pub(crate) fn help() -> String {
+    let mut text = "Lines have the name of a notice, the time at which the peer noticed (UTC), and \
+                    fields.\nWith --json they are in \"notice\", \"time\" and under their names. peer \
+                    and from are PKI-IDs in\nhexadecimal digits, channels are names.\n"
+        .to_owned();
+    for (name, fields, meaning) in NOTICES {
+        let _ = write!(text, "\n  {name}: {}\n", fields.replace(' ', ", "));
+        let mut line = String::from(INDENT);
+        for word in meaning.split(' ') {
+            if line.len() + 1 + word.len() > COLUMNS {
+                text.push_str(&line);
+                line = format!("\n{INDENT}");
+            }
+            if !line.ends_with(INDENT) {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        text.push_str(&line);
+    }
+    text
 }
 
 fn describe(notice: &Notice) -> Option<(&'static str, Value)> {
@@ -157,42 +271,13 @@ fn id(pki_id: &PkiId) -> String {
     format!("{pki_id:#}")
 }
 
+/// Blocks that may wait to be committed; of more the last are not timed.
+const WAITING_MAX: usize = 4096;
+
+/// The width of a help text.
+const COLUMNS: usize = 98;
+
+const INDENT: &str = "      ";
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(form: Form, item: &Item) -> String {
-        let mut out = Vec::new();
-        form.write_item(&mut out, item).expect("memory takes all");
-        String::from_utf8(out).expect("text")
-    }
-
-    #[test]
-    fn a_notice_is_one_line_of_json_or_of_words() {
-        let notice = Notice::DialFailed { endpoint: "a:1".into(), error: "no route".into() };
-        let item = Item::Notice(notice);
-        let parsed: Value = serde_json::from_str(&line(Form::Json, &item)).expect("JSON");
-        let expected = json!({ "notice": "dial_failed", "endpoint": "a:1", "error": "no route" });
-        assert_eq!(parsed, expected);
-        assert_eq!(line(Form::Text, &item), "dial failed endpoint=a:1 error=no route\n");
-    }
-
-    #[test]
-    fn a_block_is_told_with_number_size_and_sender() {
-        let notice = Notice::BlockReceived {
-            channel: "ch".into(),
-            number: 7,
-            block: vec![0; 3].into(),
-            from: PkiId::new([0xab; 32]),
-        };
-        let parsed: Value =
-            serde_json::from_str(&line(Form::Json, &Item::Notice(notice))).expect("JSON");
-        assert_eq!((&parsed["number"], &parsed["bytes"]), (&json!(7), &json!(3)));
-        assert_eq!(parsed["from"], "ab".repeat(32));
-    }
-
-    #[test]
-    fn lost_notices_are_counted() {
-        assert_eq!(line(Form::Text, &Item::Lost(3)), "notices lost count=3\n");
-    }
-}
+mod tests;
