@@ -87,10 +87,10 @@ impl Peer {
         let (tls, options) = (self.tls.clone(), self.options.clone());
         let listener = Listener::bind(address, tls, options, Arc::clone(&counters)).await?;
         let local = listener.local_addr();
-        let message_bytes_max = self.options.message_bytes_max;
+        let options = self.options.clone();
         let (handle, acceptor) = self.start(counters)?;
         let life = acceptor.lifeline();
-        let service = GossipService::new(acceptor, message_bytes_max);
+        let service = GossipService::new(acceptor, &options);
         tokio::spawn(listener.serve(service, life));
         Ok((handle, local))
     }
@@ -107,9 +107,9 @@ impl Peer {
     ///
     /// Outside a tokio runtime.
     pub fn service(self) -> Result<(Handle, GossipService), StartError> {
-        let message_bytes_max = self.options.message_bytes_max;
+        let options = self.options.clone();
         let (handle, acceptor) = self.start(Arc::default())?;
-        Ok((handle, GossipService::new(acceptor.detached(), message_bytes_max)))
+        Ok((handle, GossipService::new(acceptor.detached(), &options)))
     }
 
     fn start(self, counters: Arc<Counters>) -> Result<(Handle, Acceptor), StartError> {

@@ -84,6 +84,24 @@ async fn a_frame_up_to_the_limit_passes_and_a_larger_one_ends_the_stream() {
 }
 
 #[tokio::test]
+async fn what_may_be_sent_and_what_may_arrive_are_two_limits() {
+    let options = GrpcOptions {
+        message_bytes_max: 1000,
+        sent_message_bytes_max: 10,
+        ..GrpcOptions::default()
+    };
+    let mut server = Server::with_options(None, options.clone()).await;
+    let transport = GrpcTransport::new(None, GrpcOptions::default(), Arc::default());
+    let (mut here, mut there) = connect(&transport, &mut server).await;
+    here.writer.send(Bytes::from(vec![7; 1000]));
+    assert_eq!(next_frame(&mut there.incoming).await.len(), 1000);
+    there.writer.send(Bytes::from(vec![7; 10]));
+    assert_eq!(next_frame(&mut here.incoming).await.len(), 10);
+    there.writer.send(Bytes::from(vec![7; 11]));
+    stream_error(&mut here.incoming).await;
+}
+
+#[tokio::test]
 async fn a_server_that_refuses_tells_why() {
     let mut server = Server::start(None).await;
     let (mut here, there) = connect(&transport(None), &mut server).await;
@@ -148,7 +166,7 @@ async fn a_broken_connection_is_told_from_an_ended_stream() {
         Listener::bind("127.0.0.1:0", None, GrpcOptions::default(), counters).await.unwrap();
     let endpoint = listener.local_addr().to_string().into();
     let life = acceptor.lifeline();
-    let service = GossipService::new(acceptor, 1 << 20);
+    let service = GossipService::new(acceptor, &GrpcOptions::default());
     let serving = tokio::spawn(listener.serve(service, life));
     let mut here = dial(&transport(None), endpoint).await.unwrap();
     let _there = tokio::select! {
@@ -240,7 +258,7 @@ async fn a_client_that_would_ping_too_often_is_held_to_a_minute() {
     };
     let dialler = GrpcTransport::new(None, options, Arc::default());
     assert_eq!(dialler.options().client_keep_alive_interval, Duration::from_secs(60));
-    assert_eq!(dialler.options().keep_alive_timeout, Duration::from_secs(20));
+    assert_eq!(dialler.options().client_keep_alive_timeout, Duration::from_secs(20));
 }
 
 #[tokio::test]
@@ -285,7 +303,7 @@ async fn the_service_lives_in_a_server_that_the_user_runs_beside_another() {
     let (acceptor, mut accepted) = acceptor();
     let info = ConnectionInfo { remote: "somebody".to_owned(), tls: None };
     let gossip = tonic::service::interceptor::InterceptedService::new(
-        GossipService::new(acceptor, 1 << 20),
+        GossipService::new(acceptor, &GrpcOptions::default()),
         move |mut request: tonic::Request<()>| {
             request.extensions_mut().insert(info.clone());
             Ok(request)

@@ -173,8 +173,10 @@ impl Config {
 /// Bounds on everything that a peer can make grow, with what happens when one is reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Bytes of one frame; a larger one closes the connection. Fabric: 100 MiB.
+    /// Bytes of one frame that arrives; a larger one closes the connection. Fabric: 100 MiB.
     pub frame_bytes_max: usize,
+    /// Bytes of one frame that is sent; a larger one is refused, or not passed on.
+    pub sent_frame_bytes_max: usize,
     /// Connections, in any state; a new inbound one is closed.
     pub connections_max: usize,
     /// Frames of a remote that wait for its handshake to be verified; more are dropped.
@@ -239,7 +241,7 @@ pub struct Limits {
     /// Items of one update that are sent or looked at; the rest is left out or ignored.
     pub pull_items_max: usize,
     /// Bytes of items in an update of ours, but for one item; more are left out. At most half of
-    /// `frame_bytes_max` counts.
+    /// `sent_frame_bytes_max` counts.
     pub pull_update_bytes_max: usize,
     /// Rounds of pulling under way, of identities and of each channel; the oldest makes room.
     pub pull_rounds_max: usize,
@@ -255,6 +257,7 @@ impl Default for Limits {
         const MIB: usize = 1 << 20;
         Self {
             frame_bytes_max: 100 * MIB,
+            sent_frame_bytes_max: 100 * MIB,
             connections_max: 4096,
             handshake_frames_max: 64,
             handshake_bytes_max: 4 * MIB,

@@ -157,7 +157,7 @@ impl Dialler {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(self.options.client_keep_alive_interval)
-            .keep_alive_timeout(self.options.keep_alive_timeout)
+            .keep_alive_timeout(self.options.client_keep_alive_timeout)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -177,7 +177,7 @@ impl Dialler {
         });
         let grpc = Grpc::with_origin(Channel(sender), origin)
             .max_decoding_message_size(self.options.message_bytes_max)
-            .max_encoding_message_size(self.options.message_bytes_max);
+            .max_encoding_message_size(self.options.sent_message_bytes_max);
         Ok((grpc, open))
     }
 

@@ -135,7 +135,7 @@ impl Listener {
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(self.options.server_keep_alive_interval)
-            .keep_alive_timeout(self.options.keep_alive_timeout)
+            .keep_alive_timeout(self.options.server_keep_alive_timeout)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(HTTP2_FRAME_MAX)

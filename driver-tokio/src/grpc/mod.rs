@@ -20,8 +20,10 @@ pub use self::{
 /// Time limits and sizes of the transport. The defaults are Fabric's.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct GrpcOptions {
-    /// Bytes of one envelope, both ways; a larger one ends the stream (W-6).
+    /// Bytes of one envelope that arrives; a larger one ends the stream (W-6).
     pub message_bytes_max: usize,
+    /// Bytes of one envelope that is sent; a larger one ends the stream.
+    pub sent_message_bytes_max: usize,
     /// How long a dial may take, until HTTP/2 can be spoken.
     pub dial_timeout: Duration,
     /// How long a `Ping` may take.
@@ -35,8 +37,10 @@ pub struct GrpcOptions {
     pub client_keep_alive_interval: Duration,
     /// The same when dialled.
     pub server_keep_alive_interval: Duration,
-    /// How long a keep-alive ping may stay unanswered.
-    pub keep_alive_timeout: Duration,
+    /// How long a keep-alive ping may stay unanswered when dialling.
+    pub client_keep_alive_timeout: Duration,
+    /// The same when dialled.
+    pub server_keep_alive_timeout: Duration,
     /// Transport connections that are served at once; others wait to be accepted.
     pub connections_max: usize,
     /// Of these, connections whose TLS handshake is not over; one more is dropped.
@@ -47,13 +51,15 @@ impl Default for GrpcOptions {
     fn default() -> Self {
         Self {
             message_bytes_max: 100 << 20,
+            sent_message_bytes_max: 100 << 20,
             dial_timeout: Duration::from_secs(3),
             ping_timeout: Duration::from_secs(2),
             handshake_stream_timeout: Duration::from_secs(10),
             accept_timeout: Duration::from_secs(5),
             client_keep_alive_interval: KEEP_ALIVE_INTERVAL_MIN,
             server_keep_alive_interval: Duration::from_secs(7200),
-            keep_alive_timeout: Duration::from_secs(20),
+            client_keep_alive_timeout: Duration::from_secs(20),
+            server_keep_alive_timeout: Duration::from_secs(20),
             connections_max: 4096,
             handshakes_max: 512,
         }
@@ -66,6 +72,7 @@ impl GrpcOptions {
     pub fn of(config: &Config) -> Self {
         Self {
             message_bytes_max: config.limits.frame_bytes_max,
+            sent_message_bytes_max: config.limits.sent_frame_bytes_max,
             dial_timeout: config.dial_timeout,
             ping_timeout: config.conn_timeout,
             connections_max: config.limits.connections_max,

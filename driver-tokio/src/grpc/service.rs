@@ -16,7 +16,7 @@ use tonic::{
     server::{Grpc, NamedService, StreamingService, UnaryService},
 };
 
-use super::{PING_PATH, SERVICE, STREAM_PATH, codec::Untouched, streams};
+use super::{GrpcOptions, PING_PATH, SERVICE, STREAM_PATH, codec::Untouched, streams};
 use crate::transport::{Acceptor, Connection, outgoing};
 
 /// The gRPC service `gossip.Gossip` of one node, for a tonic server or any other tower server.
@@ -27,13 +27,15 @@ use crate::transport::{Acceptor, Connection, outgoing};
 pub struct GossipService {
     acceptor: Acceptor,
     message_bytes_max: usize,
+    sent_message_bytes_max: usize,
 }
 
 impl GossipService {
-    /// Makes the service; envelopes larger than `message_bytes_max` bytes end a stream.
+    /// Makes the service. Of the options the sizes of messages count.
     #[must_use]
-    pub const fn new(acceptor: Acceptor, message_bytes_max: usize) -> Self {
-        Self { acceptor, message_bytes_max }
+    pub const fn new(acceptor: Acceptor, options: &GrpcOptions) -> Self {
+        let GrpcOptions { message_bytes_max, sent_message_bytes_max, .. } = *options;
+        Self { acceptor, message_bytes_max, sent_message_bytes_max }
     }
 }
 
@@ -66,7 +68,7 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let mut grpc = Grpc::new(Untouched)
             .max_decoding_message_size(self.message_bytes_max)
-            .max_encoding_message_size(self.message_bytes_max);
+            .max_encoding_message_size(self.sent_message_bytes_max);
         match request.uri().path() {
             STREAM_PATH => {
                 let open = OpenStream { acceptor: self.acceptor.clone() };

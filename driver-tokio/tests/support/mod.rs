@@ -89,13 +89,13 @@ impl Server {
 
     pub(crate) async fn with_options(tls: Option<TlsConfig>, options: GrpcOptions) -> Self {
         let counters = Arc::<Counters>::default();
-        let message_bytes_max = options.message_bytes_max;
+        let (acceptor, accepted) = acceptor();
+        let life = acceptor.lifeline();
+        let service = GossipService::new(acceptor, &options);
         let listener =
             Listener::bind("127.0.0.1:0", tls, options, Arc::clone(&counters)).await.unwrap();
         let addr = listener.local_addr();
-        let (acceptor, accepted) = acceptor();
-        let life = acceptor.lifeline();
-        tokio::spawn(listener.serve(GossipService::new(acceptor, message_bytes_max), life));
+        tokio::spawn(listener.serve(service, life));
         Self { addr, accepted, counters }
     }
 

@@ -54,6 +54,11 @@ impl Comm {
         if self.stopped {
             return false;
         }
+        // The remote, or our own transport, would end the stream over it.
+        if frame.bytes.len() > cx.config.limits.sent_frame_bytes_max {
+            cx.stats.messages_dropped += 1;
+            return false;
+        }
         let link = self.links.entry(peer).or_default();
         if endpoint.is_some() {
             link.endpoint = endpoint;

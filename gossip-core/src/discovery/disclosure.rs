@@ -55,7 +55,7 @@ impl Discovery {
         }
         let audience = Audience::of(&to, has_external_endpoint, cx);
         // Half a frame at most: the requester would close the connection over a larger one.
-        let mut room = cx.config.limits.frame_bytes_max / 2;
+        let mut room = cx.config.limits.sent_frame_bytes_max / 2;
         let mut alive = disclosed(self.peers.alive(), audience, &mut room, cx);
         let mut dead = disclosed(self.peers.dead(), audience, &mut room, cx);
         // We would not believe anything older than this: the requester can only outdo it.

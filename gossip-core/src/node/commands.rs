@@ -156,7 +156,7 @@ impl Node {
         let ix = self.joined(&channel)?;
         let size = block.len();
         let frame = wire::block(&channel, number, block);
-        let max = self.config.limits.frame_bytes_max;
+        let max = self.config.limits.sent_frame_bytes_max;
         if frame.len() > max {
             return Err(CommandError::BlockTooLarge { size, max });
         }

@@ -254,7 +254,7 @@ impl Node {
     }
 
     fn fitting(&self, frame: Bytes) -> Result<Bytes, CommandError> {
-        let (size, max) = (frame.len(), self.config.limits.frame_bytes_max);
+        let (size, max) = (frame.len(), self.config.limits.sent_frame_bytes_max);
         if size > max { Err(CommandError::MessageTooLarge { size, max }) } else { Ok(frame) }
     }
 

@@ -301,12 +301,12 @@ impl Engine {
         cx: &mut Cx<'_>,
     ) {
         let limits = &cx.config.limits;
-        let bytes_max = limits.pull_update_bytes_max.min(limits.frame_bytes_max / 2);
+        let bytes_max = limits.pull_update_bytes_max.min(limits.sent_frame_bytes_max / 2);
         let mut bytes = 0;
         let mut fitting = Vec::new();
         for item in items.into_iter().take(limits.pull_items_max) {
             let size = item.encoded_len();
-            if size > limits.frame_bytes_max.saturating_sub(OVERHEAD) {
+            if size > limits.sent_frame_bytes_max.saturating_sub(OVERHEAD) {
                 continue;
             }
             bytes += size;

@@ -181,13 +181,13 @@ impl Seat {
         crypto.set_readers(supply.channel(), members);
         let ledger = Arc::new(MemoryLedger::new(verifier, supply.config_blocks()));
         let backends = Backends { crypto: Arc::new(crypto), ledger: ledger.clone() };
-        let message_bytes_max = self.options.message_bytes_max;
+        let options = self.options.clone();
         let transport =
             GrpcTransport::new(Some(self.tls), self.options, Arc::clone(&self.counters));
         let (handle, acceptor) =
             runtime::start(config, backends, pool.clone(), Arc::new(transport), self.counters)?;
         let life = acceptor.lifeline();
-        tokio::spawn(self.listener.serve(GossipService::new(acceptor, message_bytes_max), life));
+        tokio::spawn(self.listener.serve(GossipService::new(acceptor, &options), life));
         let height = Some(ledger.height());
         handle.join_channel(supply.channel(), channel_config.clone(), height).await?;
         Ok(Peer {

@@ -11,7 +11,7 @@ use super::notices;
 /// it, such as CORE_PEER_GOSSIP_BOOTSTRAP="peer0:7051 peer1:7051". Relative paths are relative to
 /// the file. The settings that count are those of peer.gossip, peer.tls and peer.keepalive, and
 /// peer.address, listenAddress, addressAutoDetect, localMspId, mspConfigPath, maxRecvMsgSize,
-/// maxSendMsgSize (the smaller holds both ways) and connectiontimeout.
+/// maxSendMsgSize and connectiontimeout.
 ///
 /// What happens is printed to stdout, a line each; logs go to stderr, and RUST_LOG says which.
 /// SIGTERM or Ctrl-C end the peer, with exit status 0. What cannot be used ends it with status 1

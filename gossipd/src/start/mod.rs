@@ -162,9 +162,6 @@ fn warn_of_what_is_not_done(settings: &Settings) -> Result<(), ConfigError> {
     for key in asked.into_iter().filter(|key| settings.bool(key)) {
         warn!("{key} is true and has no effect");
     }
-    if settings.int("peer.maxRecvMsgSize") != settings.int("peer.maxSendMsgSize") {
-        warn!("of peer.maxRecvMsgSize and peer.maxSendMsgSize the smaller holds both ways");
-    }
     Ok(())
 }
 

@@ -38,16 +38,16 @@ pub(crate) fn grpc_options(settings: &Settings, config: &Config) -> GrpcOptions 
         time if time.is_zero() => default,
         time => time,
     };
-    let timeout = defaults.keep_alive_timeout;
-    let (server, client) =
-        (time("peer.keepalive.timeout", timeout), time("peer.keepalive.client.timeout", timeout));
+    let client_timeout = defaults.client_keep_alive_timeout;
+    let server_timeout = defaults.server_keep_alive_timeout;
     let client_interval = defaults.client_keep_alive_interval;
     let server_interval = defaults.server_keep_alive_interval;
     GrpcOptions {
         accept_timeout: settings.duration("peer.connectiontimeout"),
         client_keep_alive_interval: time("peer.keepalive.client.interval", client_interval),
         server_keep_alive_interval: time("peer.keepalive.interval", server_interval),
-        keep_alive_timeout: server.max(client),
+        client_keep_alive_timeout: time("peer.keepalive.client.timeout", client_timeout),
+        server_keep_alive_timeout: time("peer.keepalive.timeout", server_timeout),
         ..defaults
     }
 }
@@ -80,8 +80,8 @@ fn set_numbers(settings: &Settings, config: &mut Config) -> Result<(), ConfigErr
     config.msg_expiration_factor = small("peer.gossip.msgExpirationFactor")?;
     config.limits.frames_in_flight_max = size("peer.gossip.recvBuffSize")?;
     config.limits.gossip_frames_max = size("peer.gossip.sendBuffSize")?;
-    let (received, sent) = (size("peer.maxRecvMsgSize")?, size("peer.maxSendMsgSize")?);
-    config.limits.frame_bytes_max = received.min(sent);
+    config.limits.frame_bytes_max = size("peer.maxRecvMsgSize")?;
+    config.limits.sent_frame_bytes_max = size("peer.maxSendMsgSize")?;
     Ok(())
 }
 

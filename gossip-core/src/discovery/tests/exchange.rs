@@ -191,7 +191,7 @@ fn requests_carry_our_secret_to_our_own_organisation_alone() {
 
 #[test]
 fn a_response_is_never_larger_than_a_frame() {
-    let mut world = World::with(|config| config.limits.frame_bytes_max = 2000);
+    let mut world = World::with(|config| config.limits.sent_frame_bytes_max = 2000);
     world.learn(1..19);
     world.response_dead(said(19).by(1));
     world.request(said(1).by(2), 1);

@@ -217,7 +217,7 @@ fn an_own_block_is_pushed_even_if_it_is_known_and_not_told_of_when_it_comes_back
 #[test]
 fn an_own_block_that_no_frame_takes_is_refused() {
     let mut net = Net::new();
-    let node = net.add("a", "node", |config| config.limits.frame_bytes_max = 1000);
+    let node = net.add("a", "node", |config| config.limits.sent_frame_bytes_max = 1000);
     net.join(node, "ch", &["a"], 1);
     let channel = ChannelId::from("ch");
     let gossip = Command::GossipBlock { channel, number: 1, block: vec![0; 1000].into() };

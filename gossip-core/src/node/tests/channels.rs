@@ -28,6 +28,30 @@ fn node_and_hand() -> (Net, Hand) {
     (net, hand)
 }
 
+/// A block may be small enough to be taken and too large to be sent.
+#[test]
+fn what_is_too_large_to_be_sent_is_taken_and_not_passed_on() {
+    let mut net = Net::new();
+    net.add("a", "node", |config| config.limits.sent_frame_bytes_max = 2000);
+    net.join(0, "ch", &["a", "b"], 1);
+    let [source, other] = ["source", "other"].map(|name| enter(&mut net, "a", name));
+    net.send(other.conn, frame(&other.state_info("ch", 1, 1)));
+    net.run_for(5 * SECOND);
+    net.received(&other);
+    let large = format!("honest{}", "x".repeat(3000));
+    for (number, body) in [(1, &*large), (2, "honest")] {
+        let block = super::net::block("ch", number, body);
+        net.send(source.conn, wire::block(&ChannelId::from("ch"), number, block));
+    }
+    net.run_for(SECOND);
+    assert_eq!(net.peers[0].blocks(), [1, 2]);
+    let passed_on = net.contents(&other).into_iter().filter_map(|content| match content {
+        Content::DataMsg(data) => Some(data.payload.expect("a payload").seq_num),
+        _ => None,
+    });
+    assert_eq!(passed_on.collect::<Vec<_>>(), [2]);
+}
+
 /// Connects a remote that the node then holds alive.
 fn enter(net: &mut Net, org: &str, name: &str) -> Hand {
     let hand = net.hand(org, name, 0);

@@ -96,18 +96,25 @@ fn a_number_that_no_node_can_have_is_named() {
 }
 
 #[test]
-fn the_smaller_message_size_and_the_longer_keep_alive_timeout_hold() {
+fn what_the_transport_is_told_holds_one_way_or_the_other() {
     let variables = [
         ("CORE_PEER_MAXRECVMSGSIZE", "1000000"),
+        ("CORE_PEER_MAXSENDMSGSIZE", "2000000"),
+        ("CORE_PEER_KEEPALIVE_CLIENT_INTERVAL", "70s"),
         ("CORE_PEER_KEEPALIVE_CLIENT_TIMEOUT", "30s"),
+        ("CORE_PEER_KEEPALIVE_TIMEOUT", "10s"),
         ("CORE_PEER_KEEPALIVE_INTERVAL", ""),
         ("CORE_PEER_CONNECTIONTIMEOUT", "9s"),
     ];
     let config = made(&variables).expect("a configuration");
-    assert_eq!(config.limits.frame_bytes_max, 1_000_000);
+    let limits = &config.limits;
+    assert_eq!((limits.frame_bytes_max, limits.sent_frame_bytes_max), (1_000_000, 2_000_000));
     let options = grpc_options(&settings(&variables), &config);
-    assert_eq!(options.message_bytes_max, 1_000_000);
-    assert_eq!(options.keep_alive_timeout, Duration::from_secs(30));
+    let sizes = (options.message_bytes_max, options.sent_message_bytes_max);
+    assert_eq!(sizes, (1_000_000, 2_000_000));
+    assert_eq!(options.client_keep_alive_interval, Duration::from_secs(70));
+    assert_eq!(options.client_keep_alive_timeout, Duration::from_secs(30));
+    assert_eq!(options.server_keep_alive_timeout, Duration::from_secs(10));
     assert_eq!(options.accept_timeout, Duration::from_secs(9));
     assert_eq!(options.server_keep_alive_interval, Duration::from_secs(7200));
 }
