@@ -41,6 +41,7 @@ fn two_peers_of_one_organisation_list_each_other_and_end_cleanly() {
     assert_eq!(second.end(Signal::INT), Some(0));
 }
 
+/// M-20: what is written to the configuration file later changes nothing.
 #[test]
 fn a_running_peer_says_whom_it_knows() {
     let org = Organisation::new();
@@ -60,6 +61,8 @@ fn a_running_peer_says_whom_it_knows() {
     let [known] = &**answer["peers"].as_array().expect("a list") else { panic!("{answer}") };
     let found = ["peer", "org", "endpoint", "state"].map(|field| &known[field]);
     assert_eq!(found, [&other["peer"], &other["org"], &other["endpoint"], &Value::from("alive")]);
+    fs::write(folders[0].join("core.yaml"), "peer: {gossip: {pullInterval: never}}")
+        .expect("a file");
     let socket = folders[0].join("data/gossipd-admin/admin.sock");
     let table = ask(&["--admin-socket", socket.to_str().expect("text")]).stdout;
     let table = String::from_utf8(table).expect("text");
@@ -67,9 +70,44 @@ fn a_running_peer_says_whom_it_knows() {
     assert!(row.contains("Org1MSP") && row.contains("alive"), "{table}");
     let [first, _second] = peers;
     assert_eq!(first.end(Signal::TERM), Some(0));
-    let output = ask(&[]);
+    let output = ask(&["--admin-socket", socket.to_str().expect("text")]);
     assert_eq!((output.status.code(), socket.exists()), (Some(1), false));
     assert!(text(&output).contains("is gossipd start running?"), "{}", text(&output));
+}
+
+/// Who dials is checked, and shows a certificate of its own for that.
+#[test]
+fn clients_must_show_a_certificate_of_an_authority_that_the_settings_name() {
+    let org = Organisation::new();
+    let ports = free_ports();
+    let folders = [0, 1].map(|index| org.peer(&format!("peer{index}"), ports[index], ports[0]));
+    let clients = authority("clients.org1");
+    let (certificate, key) = issued("peer1", &clients);
+    fs::write(folders[0].join("tls/clients.crt"), clients.pem()).expect("a file");
+    fs::write(folders[1].join("tls/client.crt"), certificate).expect("a file");
+    fs::write(folders[1].join("tls/client.key"), key).expect("a file");
+    let mut server =
+        Running::start(&folders[0], &[("CORE_PEER_TLS_CLIENTROOTCAS_FILES", "tls/clients.crt")]);
+    server.wait_for("started");
+    let client = [
+        ("CORE_PEER_TLS_CLIENTCERT_FILE", "tls/client.crt"),
+        ("CORE_PEER_TLS_CLIENTKEY_FILE", "tls/client.key"),
+    ];
+    let mut client = Running::start(&folders[1], &client);
+    client.wait_for("member_alive");
+    server.wait_until("connection from the client", |notice| {
+        notice["notice"] == "connection_opened" && notice["inbound"] == true
+    });
+    drop(client);
+    let (certificate, key) = issued("peer1", &authority("others"));
+    fs::write(folders[1].join("tls/client.crt"), certificate).expect("a file");
+    fs::write(folders[1].join("tls/client.key"), key).expect("a file");
+    let stranger = [
+        ("CORE_PEER_TLS_CLIENTCERT_FILE", "tls/client.crt"),
+        ("CORE_PEER_TLS_CLIENTKEY_FILE", "tls/client.key"),
+        ("CORE_PEER_GOSSIP_BOOTSTRAP", &format!("127.0.0.1:{}", ports[0])),
+    ];
+    Running::start(&folders[1], &stranger).wait_for("dial_failed");
 }
 
 #[test]
@@ -94,12 +132,18 @@ fn peers_meet_without_tls_and_with_the_environment_in_place_of_the_file() {
     }
 }
 
+/// M-18: of clientCert and clientKey one alone is among it.
 #[test]
 fn what_cannot_be_used_ends_the_start_with_file_and_line() {
     let org = Organisation::new();
     let folder = org.peer("peer0", 1, 1);
     let error = failure(&folder, &[("CORE_PEER_GOSSIP_PULLINTERVAL", "fast")]);
     assert!(error.contains("CORE_PEER_GOSSIP_PULLINTERVAL: expected a duration"), "{error}");
+    for (given, missing) in [("clientCert", "clientKey"), ("clientKey", "clientCert")] {
+        let variable = format!("CORE_PEER_TLS_{}_FILE", given.to_uppercase());
+        let error = failure(&folder, &[(&variable, "tls/server.crt")]);
+        assert!(error.contains(&format!("peer.tls.{missing}.file: expected a file")), "{error}");
+    }
     let file = folder.join("core.yaml");
     let text = fs::read_to_string(&file).expect("the file");
     fs::write(&file, text.replace("tls/server.crt", "tls/none.crt")).expect("a file");
@@ -112,6 +156,7 @@ fn what_cannot_be_used_ends_the_start_with_file_and_line() {
     assert!(error.contains("core.yaml:4: peer.mspConfigPath: "), "{error}");
 }
 
+/// M-19.
 #[test]
 fn a_missing_configuration_is_an_error_that_says_where_it_was_sought() {
     let folder = std::env::temp_dir().join("no-such-folder-of-a-peer");
@@ -275,16 +320,21 @@ impl Organisation {
     }
 
     fn server(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = params(&format!("{name}.org1"));
-        params.subject_alt_names = vec![SanType::IpAddress(Ipv4Addr::LOCALHOST.into())];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &self.tls).expect("a certificate");
-        (certificate.pem(), key.serialize_pem())
+        issued(name, &self.tls)
     }
+}
+
+/// Makes a certificate for TLS on this machine, and its key.
+fn issued(name: &str, authority: &CertifiedIssuer<'static, KeyPair>) -> (String, String) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = params(&format!("{name}.org1"));
+    params.subject_alt_names = vec![SanType::IpAddress(Ipv4Addr::LOCALHOST.into())];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&key, authority).expect("a certificate");
+    (certificate.pem(), key.serialize_pem())
 }
 
 impl Drop for Organisation {

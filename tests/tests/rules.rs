@@ -4,15 +4,20 @@ use std::{collections::BTreeSet, fs};
 
 use gossip_tests::{citations, is_test, root, sources};
 
-/// The parts of the protocol that are built, and the families of their rules.
-const BUILT: &[(&str, &str)] = &[
-    ("10-wire", "W"),
-    ("20-comm-and-identity", "C"),
-    ("30-discovery", "D"),
-    ("40-emitter-and-node", "N"),
-    ("50-pull-and-stores", "P"),
-    ("60-channel", "CH"),
+/// The parts of the protocol that are built, the families of their rules, and how many of each
+/// family are of such a part: the first so many.
+const BUILT: &[(&str, &str, usize)] = &[
+    ("10-wire", "W", ALL),
+    ("20-comm-and-identity", "C", ALL),
+    ("30-discovery", "D", ALL),
+    ("40-emitter-and-node", "N", ALL),
+    ("50-pull-and-stores", "P", ALL),
+    ("60-channel", "CH", ALL),
+    // The configuration; metrics and logs are not built.
+    ("97-config-and-metrics", "M", 21),
 ];
+
+const ALL: usize = usize::MAX;
 
 #[test]
 fn every_rule_is_proven_by_a_test_or_said_not_to_be_followed() {
@@ -24,11 +29,11 @@ fn every_rule_is_proven_by_a_test_or_said_not_to_be_followed() {
 /// Reads the checklists.
 fn rules() -> BTreeSet<String> {
     let mut rules = BTreeSet::new();
-    for (file, family) in BUILT {
+    for (file, family, count) in BUILT {
         let path = root().join(format!("docs/protocol/{file}.md"));
         let listed = checklist(&fs::read_to_string(path).expect("a readable file"), family);
         assert!(listed.len() > 40, "{file} has a checklist");
-        rules.extend(listed);
+        rules.extend(listed.into_iter().take(*count));
     }
     rules
 }

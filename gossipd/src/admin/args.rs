@@ -25,8 +25,8 @@ pub(crate) struct Args {
 
 const FIELDS: &str = "\
 The JSON object:
-  self      the peer itself: peer (its PKI-ID in hexadecimal digits), org (MSP id), endpoint (for its
-            organisation), external_endpoint (for others; null if they may not know)
+  self      the peer itself: peer (its PKI-ID in hexadecimal digits), org (MSP id), endpoint (for
+            its organisation), external_endpoint (for others; null if they may not know)
   peers     the same of each peer that is known, alive ones first, and:
             state       alive or dead; a dead one is forgotten after a while
             since       when it came alive, or was taken for dead, as this peer noticed (UTC)

@@ -46,6 +46,8 @@ pub(crate) enum Zero {
     Default,
     /// Zero.
     Honoured,
+    /// Zero; it is a negative number that means the same as an absent key.
+    HonouredUnlessNegative,
 }
 
 const fn key(name: &'static str, kind: Kind, unset: &'static str, zero: Zero) -> Key {
@@ -53,7 +55,7 @@ const fn key(name: &'static str, kind: Kind, unset: &'static str, zero: Zero) ->
 }
 
 use Kind::{Any, Bool, Duration, Int, List, Path, Paths, Text};
-use Zero::{Default as D, Honoured as H};
+use Zero::{Default as D, Honoured as H, HonouredUnlessNegative as N};
 
 /// All keys, in the order of the protocol's description. Two defaults follow from other keys:
 /// `aliveExpirationTimeout` is 5 × `aliveTimeInterval`, and `reconnectInterval` is the former.
@@ -95,7 +97,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("peer.gossip.election.leaderElectionDuration", Duration, "5s", D),
     key("peer.gossip.pvtData.pullRetryThreshold", Duration, "0", H),
     key("peer.gossip.pvtData.pushAckTimeout", Duration, "0", H),
-    key("peer.gossip.pvtData.btlPullMargin", Int, "10", H),
+    key("peer.gossip.pvtData.btlPullMargin", Int, "10", N),
     key("peer.gossip.pvtData.transientstoreMaxBlockRetention", Int, "20000", D),
     key("peer.gossip.pvtData.reconcileBatchSize", Int, "10", D),
     key("peer.gossip.pvtData.reconcileSleepInterval", Duration, "1m", D),

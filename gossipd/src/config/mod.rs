@@ -1,5 +1,6 @@
 //! `core.yaml` and the environment, read as a Fabric peer reads them.
 
+mod check;
 mod keys;
 mod value;
 mod yaml;

@@ -24,13 +24,13 @@ fn problems(yaml: &str, variables: &[(&str, &str)]) -> Vec<String> {
     load(yaml, variables).expect_err(yaml).problems
 }
 
-/// C1.2.a and the tables of sections 2 to 7.
+/// M-10, and the tables of sections 2 to 7.
 #[test]
 fn every_key_of_the_protocols_tables_has_its_type_default_and_zero() {
     let described = described_keys();
     assert!(described.len() > 70, "only {} keys were found", described.len());
     let known: BTreeMap<_, _> = KEYS.iter().map(|key| (key.name, key)).collect();
-    for (name, [kind, unset, zero]) in &described {
+    for (name, Described { kind, unset, zero, .. }) in &described {
         let key = known.get(&**name).unwrap_or_else(|| panic!("{name} is not known"));
         let expected = match &**unset {
             "empty" | "—" | "none" | "start error" => "",
@@ -56,7 +56,7 @@ fn every_key_of_the_protocols_tables_has_its_type_default_and_zero() {
         assert_eq!(read(key.unset), read(expected), "{name}");
         match &**zero {
             "D" => assert_eq!(key.zero, Zero::Default, "{name}"),
-            "H" => assert_eq!(key.zero, Zero::Honoured, "{name}"),
+            "H" => assert_ne!(key.zero, Zero::Default, "{name}"),
             _ => {}
         }
     }
@@ -66,8 +66,62 @@ fn every_key_of_the_protocols_tables_has_its_type_default_and_zero() {
     }
 }
 
-/// Reads type, unset value and meaning of zero of all keys of a peer out of the description.
-fn described_keys() -> Vec<(String, [String; 3])> {
+/// M-11: those of Fabric's sample file, as the description lists them.
+#[test]
+fn every_value_of_the_sample_file_holds() {
+    let mut samples = BTreeMap::new();
+    for (name, Described { sample, .. }) in described_keys() {
+        match &*sample {
+            "none" | "not in sample" | "—" => {}
+            "empty" => drop(samples.insert(name, String::new())),
+            sample => drop(samples.insert(name, sample.trim_matches('*').to_owned())),
+        }
+    }
+    assert!(samples.len() > 60, "{samples:?}");
+    let settings = load(&nested(&samples), &[]).expect("Fabric's own sample");
+    assert_eq!(settings.warnings(), [""; 0]);
+    for (name, sample) in &samples {
+        let key = KEYS.iter().find(|key| key.name == name).expect("a known key");
+        let setting = settings.settings.get(key.name).expect("a setting");
+        let Some(place) = &setting.place else { panic!("{name} is not set") };
+        let folder = Path::new(place).parent().expect("a folder");
+        let expected = Value::read(key, &Written::Text(sample.clone()), folder);
+        assert_eq!(Ok(&setting.value), expected.as_ref(), "{name}");
+    }
+    assert_eq!(settings.int("peer.gossip.sendBuffSize"), 200);
+    assert!(settings.bool("peer.gossip.orgLeader"));
+    assert!(!settings.bool("peer.deliveryclient.blockGossipEnabled"));
+    let threshold = settings.duration("peer.gossip.pvtData.pullRetryThreshold");
+    assert_eq!(threshold, Duration::from_secs(60));
+    assert!(settings.path("peer.tls.cert.file").is_some_and(|file| file.ends_with("server.crt")));
+}
+
+/// Writes keys as a file with a level for each part of their names.
+fn nested(values: &BTreeMap<String, String>) -> String {
+    let (mut text, mut above) = (String::new(), Vec::new());
+    for (name, value) in values {
+        let parts: Vec<_> = name.split('.').collect();
+        let same = parts.iter().zip(&above).take_while(|(one, other)| one == other).count();
+        for (depth, part) in parts.iter().enumerate().skip(same) {
+            let value =
+                if depth + 1 == parts.len() { format!(" {value:?}") } else { String::new() };
+            text += &format!("{}{part}:{value}\n", "  ".repeat(depth));
+        }
+        above = parts;
+    }
+    text
+}
+
+/// What is said of a key.
+struct Described {
+    kind: String,
+    sample: String,
+    unset: String,
+    zero: String,
+}
+
+/// Reads what is said of all keys of a peer out of the description.
+fn described_keys() -> Vec<(String, Described)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol/97-config-and-metrics.md");
     let text = fs::read_to_string(path).expect("the description of the configuration");
     let (mut prefix, mut has_zero, mut keys) = ("", false, Vec::new());
@@ -84,10 +138,14 @@ fn described_keys() -> Vec<(String, [String; 3])> {
         if prefix.is_empty() || !line.starts_with("| `") {
             continue;
         }
+        // Keys that share a line may have a sample each.
+        let mut samples = cells[3].split(", ").cycle();
         for name in cells[1].split(", ").map(|name| name.trim_matches('`')) {
             let name = format!("{}{name}", prefix.trim_end_matches('!'));
             let zero = if has_zero { cells[5] } else { "" };
-            keys.push((name, [cells[2], cells[4], zero].map(str::to_owned)));
+            let sample = samples.next().unwrap_or_default();
+            let [kind, sample, unset, zero] = [cells[2], sample, cells[4], zero].map(str::to_owned);
+            keys.push((name, Described { kind, sample, unset, zero }));
         }
     }
     keys.retain(|(name, _)| name.starts_with("peer.") && !OF_OTHER_SERVICES.contains(&&**name));
@@ -110,6 +168,7 @@ const PREFIXES: [(&str, &str); 9] = [
 const OF_OTHER_SERVICES: [&str; 3] =
     ["peer.limits.concurrency.*", "peer.authentication.timewindow", "peer.validatorPoolSize"];
 
+/// M-15.
 #[test]
 fn an_empty_file_gives_the_defaults() {
     let settings = load("", &[]).expect("defaults");
@@ -122,7 +181,7 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(settings.path("peer.mspConfigPath"), None);
 }
 
-/// C1.2.a, C1.3.a
+/// M-1, C1.2.a, C1.3.a.
 #[test]
 fn the_environment_overrides_the_file_for_every_key() {
     let yaml = "peer:\n  gossip:\n    pullInterval: 7s\n    pvtData: {pullRetryThreshold: 8s}\n";
@@ -149,7 +208,7 @@ fn the_environment_overrides_the_file_for_every_key() {
     }
 }
 
-/// C1.2.b
+/// M-4, C1.2.b.
 #[test]
 fn an_empty_variable_is_zero_or_the_default_where_zero_means_that() {
     let yaml = "peer:\n  gossip:\n    externalEndpoint: a:1\n    pullInterval: 7s\n    \
@@ -169,7 +228,7 @@ fn an_empty_variable_is_zero_or_the_default_where_zero_means_that() {
     assert!(!settings.bool("peer.tls.enabled"));
 }
 
-/// C1.2.c
+/// M-3, C1.2.c.
 #[test]
 fn lists_are_yaml_lists_or_words() {
     let bootstrap = |yaml: &str, variables: &[_]| {
@@ -182,7 +241,7 @@ fn lists_are_yaml_lists_or_words() {
     assert_eq!(bootstrap("peer: {gossip: {bootstrap: c:1}}", &variables), expected);
 }
 
-/// C1.4
+/// M-17, C1.4.
 #[test]
 fn relative_paths_are_relative_to_the_file_and_empty_ones_stay_empty() {
     let yaml = "peer:\n  mspConfigPath: msp\n  tls:\n    cert: {file: /abs/server.crt}\n    \
@@ -198,7 +257,7 @@ fn relative_paths_are_relative_to_the_file_and_empty_ones_stay_empty() {
     assert_eq!(settings.paths("peer.tls.clientRootCAs.files"), roots);
 }
 
-/// C1.2.a
+/// M-2.
 #[test]
 fn keys_of_the_file_are_the_same_in_any_case() {
     let settings = load("PEER: {Gossip: {PULLinterval: 9s}}", &[]).expect("settings");
@@ -223,12 +282,101 @@ fn all_bad_values_are_named_with_line_or_variable_and_what_was_expected() {
     assert_eq!(problems, expected);
 }
 
-/// Q97-2
+/// M-8, Q97-2.
 #[test]
 fn a_duration_without_unit_is_refused_rather_than_taken_for_nanoseconds() {
     let problems = problems("peer: {gossip: {pullInterval: 4}}", &[]);
     assert!(problems[0].contains("core.yaml:1: peer.gossip.pullInterval: "), "{problems:?}");
     assert!(problems[0].contains("nanoseconds"), "{problems:?}");
+}
+
+/// M-5.
+#[test]
+fn an_explicit_zero_is_the_default_where_zero_makes_no_sense() {
+    let yaml = "peer: {gossip: {pullInterval: 0, propagatePeerNum: 0, \
+                pvtData: {reconcileBatchSize: 0}}}";
+    let settings = load(yaml, &[]).expect("settings");
+    assert_eq!(settings.duration("peer.gossip.pullInterval"), Duration::from_secs(4));
+    assert_eq!(settings.int("peer.gossip.propagatePeerNum"), 3);
+    assert_eq!(settings.int("peer.gossip.pvtData.reconcileBatchSize"), 10);
+}
+
+/// M-6, M-7.
+#[test]
+fn an_explicit_zero_is_honoured_where_it_makes_sense_and_a_negative_margin_is_the_default() {
+    let policy = "peer.gossip.pvtData.implicitCollectionDisseminationPolicy";
+    let yaml = "peer: {gossip: {state: {batchSize: 0}, pvtData: {btlPullMargin: 0, \
+                implicitCollectionDisseminationPolicy: {maxPeerCount: 0}}}}";
+    let settings = load(yaml, &[]).expect("settings");
+    assert_eq!(settings.int("peer.gossip.state.batchSize"), 0);
+    assert_eq!(settings.int("peer.gossip.pvtData.btlPullMargin"), 0);
+    assert_eq!(settings.int(&format!("{policy}.maxPeerCount")), 0);
+    let yaml = "peer: {gossip: {pvtData: {btlPullMargin: -1}}}";
+    let settings = load(yaml, &[]).expect("settings");
+    assert_eq!(settings.int("peer.gossip.pvtData.btlPullMargin"), 10);
+}
+
+/// M-21.
+#[test]
+fn settings_that_fabric_reads_and_forgets_are_taken() {
+    let yaml = "peer: {gossip: {stateInfoRetentionInterval: 3 weeks, skipBlockVerification: true}}";
+    let settings = load(yaml, &[("CORE_PEER_GOSSIP_STATEINFORETENTIONINTERVAL", "")]);
+    assert_eq!(settings.expect("settings").warnings(), [""; 0]);
+}
+
+/// M-12.
+#[test]
+fn a_leader_that_is_both_fixed_and_elected_is_refused() {
+    let yaml = "peer:\n  gossip:\n    useLeaderElection: true\n    orgLeader: true\n";
+    let expected = "core.yaml:4: peer.gossip.orgLeader: expected false where \
+                    peer.gossip.useLeaderElection is true";
+    assert_eq!(refused(yaml), expected);
+}
+
+/// M-13.
+#[test]
+fn fewer_peers_at_most_than_at_least_are_refused() {
+    let yaml = |required: i32, max: i32| {
+        format!(
+            "peer:\n  gossip:\n    pvtData:\n      implicitCollectionDisseminationPolicy:\n        \
+             requiredPeerCount: {required}\n        maxPeerCount: {max}\n"
+        )
+    };
+    let policy = "peer.gossip.pvtData.implicitCollectionDisseminationPolicy";
+    let expected = format!(
+        "core.yaml:6: {policy}.maxPeerCount: expected at least 2, which is \
+         {policy}.requiredPeerCount"
+    );
+    assert_eq!(refused(&yaml(2, 1)), expected);
+    assert!(load(&yaml(2, 2), &[]).expect("settings").check().is_ok());
+    let problems = problems(&yaml(-1, 1), &[]);
+    assert!(problems[0].starts_with(&format!("core.yaml:5: {policy}.requiredPeerCount: expected")));
+}
+
+/// M-14, and section 11.
+#[test]
+fn what_makes_little_sense_together_is_a_warning() {
+    assert_eq!(load("", &[]).expect("settings").check(), Ok(vec![]));
+    let yaml = "peer: {deliveryclient: {policy: foo}, gossip: {pullInterval: 3s, \
+                digestWaitTime: 2s, aliveExpirationTimeout: 5s}}";
+    let doubts = load(yaml, &[]).expect("settings").check().expect("warnings");
+    let expected = [
+        "peer.gossip.pullInterval: expected more than digestWaitTime and responseWaitTime, 4s",
+        "peer.gossip.digestWaitTime: expected less than requestWaitTime, 1.5s",
+        "peer.gossip.aliveExpirationTimeout: expected more than aliveTimeInterval, 5s",
+        "peer.deliveryclient.policy: expected cluster or simple, found \"foo\"; cluster holds",
+    ];
+    assert_eq!(doubts.len(), expected.len(), "{doubts:?}");
+    for (doubt, expected) in doubts.iter().zip(expected) {
+        assert!(doubt.contains("core.yaml:1: ") && doubt.ends_with(expected), "{doubt}");
+    }
+}
+
+/// Reads settings that cannot be used together, and returns what is said of them.
+fn refused(yaml: &str) -> String {
+    let error = load(yaml, &[]).expect("settings").check().expect_err("they contradict");
+    let text = error.to_string();
+    text[text.find("core.yaml").expect("a place")..].to_owned()
 }
 
 #[test]

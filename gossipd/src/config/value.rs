@@ -35,6 +35,11 @@ impl Value {
             (Kind::Paths, Written::List(texts)) => Self::Paths(resolve_all(folder, texts)),
             (Kind::Paths, Written::Text(text)) => Self::Paths(resolve_all(folder, &words(text))),
             (kind, Written::List(_)) => return Err(expected(kind, "a list")),
+            (_, Written::Text(text))
+                if key.zero == Zero::HonouredUnlessNegative && is_negative(text) =>
+            {
+                return Ok(Self::unset(key, folder));
+            }
             (kind, Written::Text(text)) => {
                 let value = read_text(kind, text, folder);
                 value.ok_or_else(|| expected(kind, &format!("{text:?}")))?
@@ -84,6 +89,10 @@ fn read_text(kind: Kind, text: &str, folder: &Path) -> Option<Value> {
         Kind::Text => Value::Text(text.to_owned()),
         Kind::Any | Kind::List | Kind::Paths => return None,
     })
+}
+
+fn is_negative(text: &str) -> bool {
+    text.parse::<i64>().is_ok_and(i64::is_negative)
 }
 
 fn parse_bool(text: &str) -> Option<bool> {

@@ -45,6 +45,7 @@ fn after_help() -> String {
 /// What a Fabric peer does and this one does not, for people.
 pub(crate) const NOT_SUPPORTED: &str = "\
 Not supported yet: leader election and delivery of blocks from the ordering service (blocks come
-from other peers), state transfer, private data, peer.keepalive.minInterval. Settings of these are
-checked and have no effect. Blocks are verified and passed on but not kept: a peer that is started
-again begins after its channel blocks.";
+from other peers), state transfer, private data. Settings of these are checked and have no effect;
+nor has peer.keepalive.minInterval: clients that ping too often are not disconnected. Blocks
+are verified and passed on but not kept: a peer that is started again begins after its channel
+blocks.";

@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     admin::{self, AdminSocket},
-    config::{self, ConfigError, Settings},
+    config::{self, Settings},
 };
 
 /// Why something could not be made or done, for people.
@@ -51,10 +51,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Box<Failure>> {
     let file = config::find(args.config.as_deref(), env::var_os("FABRIC_CFG_PATH").as_deref())?;
     let settings = Settings::load(&file, config::environment())?;
     info!("configuration of {} with the environment:\n{settings}", file.display());
-    for warning in settings.warnings() {
+    let doubts = settings.check()?;
+    for warning in settings.warnings().iter().chain(&doubts) {
         warn!("{warning}");
     }
-    warn_of_what_is_not_done(&settings)?;
+    warn_of_what_is_not_done(&settings);
     let runtime = Runtime::new()?;
     let ending = runtime.block_on(serve(args, &settings));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
@@ -152,17 +153,17 @@ fn print(mut journal: Journal<impl Write>, mut notices: Subscription) -> io::Res
 }
 
 /// Says once what the settings ask for and does not happen.
-fn warn_of_what_is_not_done(settings: &Settings) -> Result<(), ConfigError> {
-    let (dynamic, fixed) = ("peer.gossip.useLeaderElection", "peer.gossip.orgLeader");
-    if settings.bool(dynamic) && settings.bool(fixed) {
-        return Err(settings.error(fixed, format!("expected false where {dynamic} is true")));
-    }
+fn warn_of_what_is_not_done(settings: &Settings) {
     warn!("{}", args::NOT_SUPPORTED.replace('\n', " "));
-    let asked = [dynamic, fixed, "peer.gossip.state.enabled"];
+    let asked = [
+        "peer.gossip.useLeaderElection",
+        "peer.gossip.orgLeader",
+        "peer.gossip.skipBlockVerification",
+        "peer.gossip.state.enabled",
+    ];
     for key in asked.into_iter().filter(|key| settings.bool(key)) {
         warn!("{key} is true and has no effect");
     }
-    Ok(())
 }
 
 /// Notices that wait to be printed; a slow reader loses the oldest beyond.

@@ -135,9 +135,9 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     (
         "block_committed",
         "channel number bytes from delay_ms",
-        "a block was appended to the ledger. delay_ms counts milliseconds since block_received, with \
-         the wait for earlier blocks, without the check of the signatures; null, like bytes and \
-         from, if that notice was lost or the block did not come by gossip",
+        "a block was appended to the ledger. delay_ms counts milliseconds since block_received, \
+         with the wait for earlier blocks, without the check of the signatures; null, like bytes \
+         and from, if that notice was lost or the block did not come by gossip",
     ),
     ("commit_failed", "channel number reason", "the ledger did not take a block"),
     ("connection_opened", "peer inbound", "a peer was authenticated; inbound if it dialled"),
@@ -151,10 +151,12 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
 
 /// Describes all lines, for people who write programs that read them.
 pub(crate) fn help() -> String {
-    let mut text = "Lines have the name of a notice, the time at which the peer noticed (UTC), and \
-                    fields.\nWith --json they are in \"notice\", \"time\" and under their names. peer \
-                    and from are PKI-IDs in\nhexadecimal digits, channels are names.\n"
-        .to_owned();
+    let mut text = "\
+Lines have the name of a notice, the time at which the peer noticed (UTC), and fields. With --json
+they are in \"notice\", \"time\" and under their names. peer and from are PKI-IDs in hexadecimal
+digits, channels are names.
+"
+    .to_owned();
     for (name, fields, meaning) in NOTICES {
         let _ = write!(text, "\n  {name}: {}\n", fields.replace(' ', ", "));
         let mut line = String::from(INDENT);

@@ -47,6 +47,7 @@ fn without_settings_a_node_has_the_defaults_of_the_core() {
     assert_eq!(options, GrpcOptions::of(&expected));
 }
 
+/// M-9.
 #[test]
 fn expiry_and_reconnecting_follow_from_the_pace_of_proofs_of_life() {
     let times = |variables: &[_]| {
