@@ -127,6 +127,20 @@ pub struct Completion {
     pub(crate) outcome: Outcome,
 }
 
+impl Completion {
+    /// Returns the name of the job that was answered, for logs.
+    #[must_use]
+    pub const fn job(&self) -> JobId {
+        self.id
+    }
+
+    /// Returns what came of it.
+    #[must_use]
+    pub const fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+}
+
 impl Job {
     pub(crate) const fn new(id: JobId, kind: JobKind) -> Self {
         Self { id, kind }

@@ -33,6 +33,7 @@ mod message;
 mod node;
 mod notice;
 mod pull;
+pub mod record;
 mod rng;
 mod stats;
 mod time;
