@@ -5,6 +5,8 @@
 //!
 //! - [`Peer`] composes all of it and listens, or makes a service for a server that runs anyway.
 //! - [`runtime::start`] runs a node over any [`Transport`](transport::Transport).
+//! - With the feature `record`, a peer can write down what its node is told and does, in the format
+//!   of [`gossip_core::record`].
 //! - [`grpc`] is the transport that Fabric's peers speak, [`tls`] its certificates.
 //!
 //! ```no_run
@@ -39,10 +41,14 @@
 
 pub mod grpc;
 mod peer;
+#[cfg(feature = "record")]
+mod record;
 pub mod runtime;
 pub mod tls;
 pub mod transport;
 
+#[cfg(feature = "record")]
+pub use crate::record::Recording;
 pub use crate::{
     peer::{Peer, StartError},
     runtime::{Backends, CryptoPool, Handle, Item, PeerStats, SendError, Subscription},

@@ -7,7 +7,7 @@ use rustls::crypto::aws_lc_rs;
 
 use crate::{
     grpc::{BindError, GossipService, GrpcOptions, GrpcTransport, Listener},
-    runtime::{self, Backends, CryptoPool, Handle, Publisher, Subscription},
+    runtime::{self, Backends, CryptoPool, Handle, Subscription, Watchers},
     tls::TlsConfig,
     transport::{Acceptor, Counters},
 };
@@ -21,7 +21,7 @@ pub struct Peer {
     tls: Option<TlsConfig>,
     pool: Option<CryptoPool>,
     options: GrpcOptions,
-    publisher: Publisher,
+    watchers: Watchers,
 }
 
 impl Peer {
@@ -36,8 +36,8 @@ impl Peer {
     ) -> Self {
         let options = GrpcOptions::of(&config);
         let backends = Backends { crypto, ledger };
-        let publisher = Publisher::default();
-        Self { config, backends, tls: None, pool: None, options, publisher }
+        let watchers = Watchers::default();
+        Self { config, backends, tls: None, pool: None, options, watchers }
     }
 
     /// Uses TLS. Without, connections are in the clear and handshakes bound to nothing.
@@ -61,7 +61,7 @@ impl Peer {
     /// As [`Handle::subscribe`], from the very start: a peer may meet others before whoever started
     /// it can subscribe.
     pub fn subscribe(&mut self, capacity: usize) -> Subscription {
-        self.publisher.subscribe(capacity, None)
+        self.watchers.publisher.subscribe(capacity, None)
     }
 
     /// As [`Handle::accept`], from the very start.
@@ -70,7 +70,14 @@ impl Peer {
         capacity: usize,
         predicate: impl Fn(&Notice) -> bool + Send + 'static,
     ) -> Subscription {
-        self.publisher.subscribe(capacity, Some(Box::new(predicate)))
+        self.watchers.publisher.subscribe(capacity, Some(Box::new(predicate)))
+    }
+
+    /// Records what the node is told and does.
+    #[cfg(feature = "record")]
+    pub fn record(mut self, recording: crate::Recording) -> Self {
+        self.watchers.recording = Some(recording);
+        self
     }
 
     /// Starts the peer with a listener on `address`: `host:port`, where port 0 takes a free one.
@@ -113,7 +120,7 @@ impl Peer {
     }
 
     fn start(self, counters: Arc<Counters>) -> Result<(Handle, Acceptor), StartError> {
-        let Self { mut config, backends, tls, pool, options, publisher } = self;
+        let Self { mut config, backends, tls, pool, options, watchers } = self;
         config.tls = tls.is_some();
         if config.rng_seed == [0; 32] {
             let random = aws_lc_rs::default_provider().secure_random;
@@ -124,7 +131,7 @@ impl Peer {
         }
         let transport = Arc::new(GrpcTransport::new(tls, options, Arc::clone(&counters)));
         let pool = pool.unwrap_or_default();
-        Ok(runtime::start_with(publisher, config, backends, pool, transport, counters)?)
+        Ok(runtime::start_with(watchers, config, backends, pool, transport, counters)?)
     }
 }
 

@@ -5,13 +5,14 @@ mod connections;
 mod handle;
 mod pool;
 mod subscription;
+mod watched;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gossip_core::{
     Action, CloseReason, Command, CommandError, Completion, Config, ConfigError, ConnId, DialId,
-    Event, Job, JobClass, Node,
+    Event, Job, JobClass,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -25,12 +26,13 @@ use self::{
     connections::{Connections, Permit},
     handle::Request,
     pool::LedgerThread,
+    watched::Watched,
 };
 use crate::transport::{
     Accepted, Acceptor, Connection, Counters, Dialled, StreamError, Transport, acceptor,
 };
 
-pub(crate) use self::{clock::wall, subscription::Publisher};
+pub(crate) use self::{clock::wall, subscription::Publisher, watched::Watchers};
 pub use self::{
     handle::{Handle, PeerStats, SendError},
     pool::{Backends, CryptoPool},
@@ -55,12 +57,12 @@ pub fn start(
     transport: Arc<dyn Transport>,
     counters: Arc<Counters>,
 ) -> Result<(Handle, Acceptor), ConfigError> {
-    start_with(Publisher::default(), config, backends, pool, transport, counters)
+    start_with(Watchers::default(), config, backends, pool, transport, counters)
 }
 
-/// As [`start`], with some who listen already.
+/// As [`start`], with some who watch from the start.
 pub(crate) fn start_with(
-    publisher: Publisher,
+    watchers: Watchers,
     config: Config,
     backends: Backends,
     pool: CryptoPool,
@@ -68,7 +70,7 @@ pub(crate) fn start_with(
     counters: Arc<Counters>,
 ) -> Result<(Handle, Acceptor), ConfigError> {
     let clock = Clock::new();
-    let node = Node::new(config, clock.now())?;
+    let (node, publisher) = Watched::new(config, clock.now(), watchers)?;
     let backends = Arc::new(backends);
     let (requests, requested) = mpsc::channel(REQUESTS_MAX);
     let (inputs, arrived) = mpsc::channel(INPUTS_MAX);
@@ -109,7 +111,7 @@ enum Input {
 
 /// The task that owns the node.
 struct Owner {
-    node: Node,
+    node: Watched,
     clock: Clock,
     transport: Arc<dyn Transport>,
     connections: Connections,
@@ -324,6 +326,7 @@ impl Owner {
         let _ = timeout(STOP_TIMEOUT, self.accepted.ended()).await;
         drop(self.answered);
         self.ledger.stop().await;
+        self.node.end().await;
         debug!("node stopped");
         for answer in self.stop.into_iter().flat_map(|stop| stop.waiting) {
             let _ = answer.send(());
