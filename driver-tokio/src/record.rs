@@ -22,7 +22,7 @@ use tracing::error;
 
 /// Where the log of one node goes: its format is that of [`gossip_core::record`].
 ///
-/// **The log is as confidential as the peer's traffic**: it holds all frames that the peer receives,
+/// **The log is as confidential as the peer's traffic**: it holds all frames that came to the peer,
 /// private data among them. It grows without bound, with what the peer receives and a little more.
 pub struct Recording {
     name: String,
