@@ -148,7 +148,8 @@ pub enum Notice {
         /// Its number.
         number: u64,
     },
-    /// The ledger did not take a block.
+    /// The ledger did not take a block: it is tried again, with pauses that grow to five minutes,
+    /// unless the ledger rejected it. Told again only if the ledger gives another reason.
     CommitFailed {
         /// The channel.
         channel: ChannelId,

@@ -47,6 +47,8 @@ pub(crate) struct Channel {
     leaders: Leaders,
     window: Window,
     backlog: Backlog,
+    /// Why the block whose turn it is could not be committed, if it was tried.
+    failure: Option<CommitFailure>,
     /// Whether any peer is alive at all: else nothing is published (CH-23).
     has_company: bool,
     /// The pause before the next request for StateInfo that somebody still lacks.
@@ -97,6 +99,14 @@ pub(crate) enum BlockFate {
     Stale,
 }
 
+/// The ledger's last failure with the block that it should commit.
+#[derive(Debug)]
+struct CommitFailure {
+    reason: Cow<'static, str>,
+    /// How long it then rests.
+    pause: Duration,
+}
+
 /// What the ledger made of a block.
 #[derive(Clone, Debug)]
 pub(crate) enum Committed {
@@ -124,6 +134,7 @@ impl Channel {
             leaders: Leaders::new(config, joined_at),
             window: Window::new(config.max_block_count_to_store, config.pull_interval * 100),
             backlog: Backlog::new(None, limits.buffered_blocks_max, limits.buffered_bytes_max),
+            failure: None,
             has_company: false,
             request_pause: REQUEST_PAUSE_MIN,
             request_at: cx.now + REQUEST_PAUSE_MIN,
@@ -434,6 +445,7 @@ impl Channel {
         let channel = self.id.clone();
         match committed {
             Committed::Done => {
+                self.failure = None;
                 let Some(height) = self.backlog.committed() else {
                     return;
                 };
@@ -441,13 +453,21 @@ impl Channel {
                 self.set_height(height, cx);
             }
             Committed::Rejected(reason) => {
+                self.failure = None;
                 self.backlog.rejected();
                 self.window.remove(number);
                 cx.emit(Effect::Notify(Notice::CommitFailed { channel, number, reason }));
             }
             Committed::Failed(reason) => {
-                cx.emit(Effect::Notify(Notice::CommitFailed { channel, number, reason }));
-                let at = cx.now + COMMIT_PAUSE;
+                let last = self.failure.take();
+                let pause = last.as_ref().map_or(COMMIT_PAUSE_MIN, |last| last.pause * 2);
+                let pause = pause.min(COMMIT_PAUSE_MAX);
+                if last.is_none_or(|last| last.reason != reason) {
+                    let reason = reason.clone();
+                    cx.emit(Effect::Notify(Notice::CommitFailed { channel, number, reason }));
+                }
+                self.failure = Some(CommitFailure { reason, pause });
+                let at = cx.now + pause;
                 cx.emit(Effect::SetTimer { timer: Timer::Commit, at });
             }
         }
@@ -518,8 +538,11 @@ const INTRODUCTION: Duration = Duration::from_millis(100);
 /// The first request for StateInfo after somebody came: short, but for several who come together.
 const REQUEST_PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// How long the ledger rests after it failed.
-const COMMIT_PAUSE: Duration = Duration::from_secs(1);
+/// How long the ledger rests after it failed; each time in a row twice as long.
+const COMMIT_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// The longest that it rests.
+const COMMIT_PAUSE_MAX: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests;

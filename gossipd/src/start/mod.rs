@@ -17,7 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gossip_tokio::{Peer, Subscription};
+use gossip_core::Notice;
+use gossip_tokio::{Item, Peer, Subscription};
 use serde_json::json;
 use tokio::{
     runtime::{Handle, Runtime},
@@ -147,6 +148,9 @@ async fn follow(peer: &gossip_tokio::Handle, mut changes: mpsc::UnboundedReceive
 fn print(mut journal: Journal<impl Write>, mut notices: Subscription) -> io::Result<()> {
     let runtime = Handle::current();
     while let Some((at, item)) = runtime.block_on(notices.recv_at()) {
+        if let Item::Notice(Notice::CommitFailed { channel, number, reason }) = &item {
+            error!("channel {channel} stands still: block {number} was not committed: {reason}");
+        }
         journal.write_item(at, &item)?;
     }
     Ok(())

@@ -139,7 +139,12 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
          with the wait for earlier blocks, without the check of the signatures; null, like bytes \
          and from, if that notice was lost or the block did not come by gossip",
     ),
-    ("commit_failed", "channel number reason", "the ledger did not take a block"),
+    (
+        "commit_failed",
+        "channel number reason",
+        "the ledger did not take a block: the channel stands still until it does. It is tried again, \
+         with pauses up to 5 minutes; not told again unless the reason is another",
+    ),
     ("connection_opened", "peer inbound", "a peer was authenticated; inbound if it dialled"),
     ("connection_closed", "peer reason", "such a connection ended"),
     ("dial_failed", "endpoint error", "nobody answers there, or not as a gossip peer does"),

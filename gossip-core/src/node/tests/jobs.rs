@@ -236,15 +236,41 @@ fn a_commit_that_fails_is_tried_again_and_blocks_what_follows() {
         net.send(hand.conn, pushed(number));
     }
     net.run_for(5 * SECOND);
-    let failures = net.peers[0].notices.iter().filter_map(|(_, notice)| match notice {
-        Notice::CommitFailed { number, .. } => Some(*number),
+    assert!(net.peers[0].blocks().is_empty());
+    net.peers[0].jobs = |_| Fate::Answered;
+    net.run_for(3 * SECOND);
+    assert_eq!(net.peers[0].blocks(), [1, 2, 3]);
+}
+
+/// As with a configuration that cannot be applied: the channel stands still, without noise.
+#[test]
+fn a_commit_that_keeps_failing_is_told_once_for_each_reason_and_tried_ever_less() {
+    let (mut net, hand) = node_and_hand();
+    net.peers[0].jobs = |job| match job {
+        JobKind::Commit { .. } => Fate::Held,
+        _ => Fate::Answered,
+    };
+    net.send(hand.conn, pushed(1));
+    let mut attempts = Vec::new();
+    for second in 0..3600 {
+        net.run_for(SECOND);
+        if let Some(job) = net.peers[0].held.pop() {
+            attempts.push(second);
+            let reason = if second < 1800 { "disk full" } else { "disk gone" };
+            net.handle(0, Event::JobDone(job.complete(Outcome::Failed(reason.into()))));
+        }
+    }
+    let reasons = net.peers[0].notices.iter().filter_map(|(_, notice)| match notice {
+        Notice::CommitFailed { number: 1, reason, .. } => Some(&**reason),
         _ => None,
     });
-    let failures = failures.collect::<Vec<_>>();
-    assert!(failures.len() >= 4 && failures.iter().all(|number| *number == 1), "{failures:?}");
+    assert_eq!(reasons.collect::<Vec<_>>(), ["disk full", "disk gone"]);
+    let pauses: Vec<i32> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.is_sorted() && pauses[0] <= 2, "{pauses:?}");
+    assert!(pauses.last().is_some_and(|longest| (300..=302).contains(longest)), "{pauses:?}");
     net.peers[0].jobs = |_| Fate::Answered;
-    net.run_for(2 * SECOND);
-    assert_eq!(net.peers[0].blocks(), [1, 2, 3]);
+    net.run_for(301 * SECOND);
+    assert_eq!(net.peers[0].blocks(), [1]);
 }
 
 /// The ledger says that a block does not fit: another copy may come, and does.
