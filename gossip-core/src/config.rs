@@ -84,6 +84,8 @@ pub struct Config {
     pub identity_usage_threshold: Duration,
     /// A job that is not answered in this time is taken for failed.
     pub job_timeout: Duration,
+    /// How blocks are fetched that are too far back to be pulled.
+    pub state: StateConfig,
     /// What everything that a peer can make grow is held to.
     pub limits: Limits,
 }
@@ -128,6 +130,7 @@ impl Config {
             leader_alive_threshold: Duration::from_secs(10),
             identity_usage_threshold: Duration::from_secs(3600),
             job_timeout: Duration::from_secs(30),
+            state: StateConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -159,6 +162,8 @@ impl Config {
             ("leader_alive_threshold", self.leader_alive_threshold),
             ("identity_usage_threshold", self.identity_usage_threshold),
             ("job_timeout", self.job_timeout),
+            ("state.check_interval", self.state.check_interval),
+            ("state.response_timeout", self.state.response_timeout),
         ];
         match intervals.iter().find(|(_, interval)| *interval < Self::INTERVAL_MIN) {
             Some((name, _)) => Err(ConfigError::TooShort { name, min: Self::INTERVAL_MIN }),
@@ -168,6 +173,40 @@ impl Config {
 
     /// No interval may be shorter: a node that only waits must not spin.
     pub const INTERVAL_MIN: Duration = Duration::from_millis(1);
+}
+
+/// State transfer. Names and defaults are those of `core.yaml` under `peer.gossip.state`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StateConfig {
+    /// Whether we fetch blocks; others are served in any case (S-3).
+    pub enabled: bool,
+    /// The pause between two looks at whether we are behind.
+    pub check_interval: Duration,
+    /// How long an answer may take before the next peer is asked.
+    pub response_timeout: Duration,
+    /// How many blocks follow the first of a request, asked for and served: a batch of 10 has
+    /// eleven blocks (Q70-9).
+    pub batch_size: u64,
+    /// How often a request is repeated before the attempt is given up.
+    pub max_retries: u32,
+    /// No more is asked for while more blocks than this wait to be committed.
+    pub block_buffer_size: usize,
+    /// Requests of others that wait, per channel; more are dropped.
+    pub channel_size: usize,
+}
+
+impl Default for StateConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            check_interval: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(3),
+            batch_size: 10,
+            max_retries: 3,
+            block_buffer_size: 20,
+            channel_size: 100,
+        }
+    }
 }
 
 /// Bounds on everything that a peer can make grow, with what happens when one is reached.
@@ -247,6 +286,9 @@ pub struct Limits {
     pub pull_rounds_max: usize,
     /// Hellos of one peer that may still be followed by a request; more are not answered.
     pub pull_hellos_max: usize,
+    /// Bytes of blocks in a state response of ours, but for one block; more are left out. At most
+    /// half of `frame_bytes_max` counts.
+    pub state_response_bytes_max: usize,
     /// Pulled identities that did not hold, remembered with who sent them; the oldest makes room.
     pub pull_failures_max: usize,
 }
@@ -292,6 +334,7 @@ impl Default for Limits {
             pull_update_bytes_max: 16 * MIB,
             pull_rounds_max: 32,
             pull_hellos_max: 16,
+            state_response_bytes_max: 16 * MIB,
             pull_failures_max: 4096,
         }
     }

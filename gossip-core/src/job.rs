@@ -1,6 +1,6 @@
 //! Work that leaves the node: cryptography and the ledger.
 
-use alloc::{borrow::Cow, string::String};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use bytes::Bytes;
 
@@ -82,6 +82,17 @@ pub enum JobKind {
         /// The serialized `common.Block`.
         block: Bytes,
     },
+    /// Read blocks of the ledger for another peer. Answer: [`Outcome::Blocks`].
+    ReadBlocks {
+        /// The channel.
+        channel: ChannelId,
+        /// The number of the first block; the ledger had it when it was asked for.
+        first: u64,
+        /// The number of the last one.
+        last: u64,
+        /// How many bytes are of use, but for one block.
+        bytes_max: usize,
+    },
 }
 
 /// Bytes and the signature over them.
@@ -103,6 +114,8 @@ pub enum Outcome {
     Signature(Bytes),
     /// What the identity means.
     Identity(IdentityFacts),
+    /// Serialized blocks with their numbers, ascending.
+    Blocks(Vec<(u64, Bytes)>),
     /// It does not hold: this may be held against whoever claimed it.
     Rejected(Cow<'static, str>),
     /// Nobody knows: the pool was full, the key unreachable. Held against nobody.
@@ -167,7 +180,7 @@ impl Job {
             | JobKind::ValidateIdentity { .. }
             | JobKind::CheckAccess { .. }
             | JobKind::VerifyBlock { .. } => JobClass::Cpu,
-            JobKind::Commit { .. } => JobClass::Ledger,
+            JobKind::Commit { .. } | JobKind::ReadBlocks { .. } => JobClass::Ledger,
         }
     }
 
@@ -202,6 +215,9 @@ impl Job {
             }
             JobKind::Commit { channel, number, block } => {
                 ledger.commit(channel, *number, block).map(|()| Outcome::Accepted)
+            }
+            JobKind::ReadBlocks { channel, first, last, bytes_max } => {
+                ledger.read_blocks(channel, *first, *last, *bytes_max).map(Outcome::Blocks)
             }
         };
         self.complete(outcome.unwrap_or_else(Outcome::from))
@@ -269,4 +285,20 @@ pub trait Ledger {
     /// A block is given again when the answer to it was lost: one that the ledger has already is
     /// no error.
     fn commit(&self, channel: &ChannelId, number: u64, block: &Bytes) -> Result<(), JobError>;
+
+    /// Returns the blocks `first..=last` with their numbers, ascending, as they were committed.
+    ///
+    /// Blocks that are not there are left out, as are those after the first that brings the sum to
+    /// `bytes_max` or more. A ledger that keeps no blocks fails, which others are told by an empty
+    /// answer.
+    fn read_blocks(
+        &self,
+        channel: &ChannelId,
+        first: u64,
+        last: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<(u64, Bytes)>, JobError> {
+        let _ = (channel, first, last, bytes_max);
+        Err(JobError::failed("this ledger keeps no blocks"))
+    }
 }

@@ -44,7 +44,7 @@ mod wire;
 pub use crate::{
     action::{Action, CloseReason, DialPurpose},
     command::{Chaincode, ChannelConfig, Command, CommandError},
-    config::{Config, ConfigError, Limits},
+    config::{Config, ConfigError, Limits, StateConfig},
     event::{Event, TlsBinding},
     ids::{ChannelId, ConnId, DialId, Endpoint, Identity, JobId, OrgId, PkiId, RequestId, Stamp},
     job::{

@@ -29,21 +29,11 @@ pub enum MessageKind {
     PrivateRequest,
     /// `gossip.RemotePvtDataResponse`: answers that.
     PrivateResponse,
-    /// `gossip.RemoteStateRequest`: asks for blocks.
-    StateRequest,
-    /// `gossip.RemoteStateResponse`: answers that.
-    StateResponse,
 }
 
 impl MessageKind {
     /// All of them, in order.
-    pub const ALL: &[Self] = &[
-        Self::PrivateData,
-        Self::PrivateRequest,
-        Self::PrivateResponse,
-        Self::StateRequest,
-        Self::StateResponse,
-    ];
+    pub const ALL: &[Self] = &[Self::PrivateData, Self::PrivateRequest, Self::PrivateResponse];
 }
 
 /// To whom a message goes, and how many of them must acknowledge it (§11.1).

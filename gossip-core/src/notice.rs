@@ -148,6 +148,24 @@ pub enum Notice {
         /// Its number.
         number: u64,
     },
+    /// We are behind, and begin to fetch ranges of blocks.
+    StateTransferStarted {
+        /// The channel.
+        channel: ChannelId,
+        /// The number of blocks that we have.
+        height: u64,
+        /// The number of blocks that others have.
+        target: u64,
+    },
+    /// We have caught up, or could not get what lacks; then we try again later.
+    StateTransferEnded {
+        /// The channel.
+        channel: ChannelId,
+        /// The number of blocks that are committed; the last ones may still be on their way there.
+        height: u64,
+        /// Whether nothing lacks.
+        is_complete: bool,
+    },
     /// The ledger did not take a block: it is tried again, with pauses that grow to five minutes,
     /// unless the ledger rejected it. Told again only if the ledger gives another reason.
     CommitFailed {

@@ -36,6 +36,12 @@ pub struct Stats {
     pub blocks_received: u64,
     /// Blocks among them that we had asked for.
     pub blocks_pulled: u64,
+    /// Blocks among them that came by state transfer.
+    pub blocks_transferred: u64,
+    /// Requests for ranges of blocks sent.
+    pub state_requests: u64,
+    /// Requests for ranges of blocks answered.
+    pub state_responses: u64,
     /// Identities that we had asked for, verified and serve to others.
     pub identities_pulled: u64,
     /// Rounds of pulling begun, with somebody to ask.

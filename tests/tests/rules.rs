@@ -13,6 +13,7 @@ const BUILT: &[(&str, &str, usize)] = &[
     ("40-emitter-and-node", "N", ALL),
     ("50-pull-and-stores", "P", ALL),
     ("60-channel", "CH", ALL),
+    ("70-state-transfer", "S", ALL),
     // The configuration; metrics and logs are not built.
     ("97-config-and-metrics", "M", 21),
 ];

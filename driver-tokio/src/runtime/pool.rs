@@ -294,4 +294,14 @@ impl Ledger for Guarded<'_, dyn Ledger + Send + Sync> {
     fn commit(&self, channel: &ChannelId, number: u64, block: &Bytes) -> Result<(), JobError> {
         self.call(|ledger| ledger.commit(channel, number, block))
     }
+
+    fn read_blocks(
+        &self,
+        channel: &ChannelId,
+        first: u64,
+        last: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<(u64, Bytes)>, JobError> {
+        self.call(|ledger| ledger.read_blocks(channel, first, last, bytes_max))
+    }
 }

@@ -73,6 +73,17 @@ impl Ledger for ToyLedger {
         self.blocks.lock().unwrap().insert(number, block.clone());
         Ok(())
     }
+
+    fn read_blocks(
+        &self,
+        _channel: &ChannelId,
+        first: u64,
+        last: u64,
+        _bytes_max: usize,
+    ) -> Result<Vec<(u64, Bytes)>, JobError> {
+        let blocks = self.blocks.lock().unwrap();
+        Ok(blocks.range(first..=last).map(|(number, block)| (*number, block.clone())).collect())
+    }
 }
 
 /// A configuration that gets to know peers in a fraction of a second.

@@ -135,6 +135,15 @@ impl Backlog {
         self.next.filter(|next| self.lacks(*next))
     }
 
+    /// Returns the first number of which neither the ledger has the block nor does it wait here.
+    pub(super) fn first_lacking(&self) -> Option<u64> {
+        let mut number = self.next?;
+        while !self.lacks(number) {
+            number = number.checked_add(1)?;
+        }
+        Some(number)
+    }
+
     /// Says whether blocks wait for one that is not here.
     pub(super) fn has_gap(&self) -> bool {
         !self.waiting.is_empty() && self.missing().is_some()

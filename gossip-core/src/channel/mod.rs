@@ -430,6 +430,17 @@ impl Channel {
         self.backlog.missing()
     }
 
+    /// Says whether the ledger lacks a block that does not wait here yet.
+    pub(crate) fn lacks(&self, number: u64) -> bool {
+        self.backlog.lacks(number)
+    }
+
+    /// Returns the first number of which the ledger lacks the block and none waits here; `None`
+    /// while the ledger's height is not known.
+    pub(crate) fn first_lacking(&self) -> Option<u64> {
+        self.backlog.first_lacking()
+    }
+
     /// Says whether later blocks wait for one that has not come.
     pub(crate) fn has_gap(&self) -> bool {
         self.backlog.has_gap()

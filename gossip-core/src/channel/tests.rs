@@ -131,6 +131,7 @@ fn commit_all(backlog: &mut Backlog) -> Vec<u64> {
     committed
 }
 
+/// S-13, S-14.
 #[test]
 fn blocks_are_committed_in_order_one_at_a_time() {
     let mut backlog = backlog(1);
@@ -146,6 +147,7 @@ fn blocks_are_committed_in_order_one_at_a_time() {
     assert_eq!(backlog.missing(), Some(4));
 }
 
+/// S-12.
 #[test]
 fn nothing_is_kept_twice_or_below_the_height() {
     let mut backlog = backlog(5);

@@ -180,6 +180,7 @@ impl Node {
         if self.channels[ix.0 as usize].has_gap() {
             self.watch_lag(ix);
         }
+        self.on_transfer_progress(ix);
     }
 
     /// Looks soon whether a block lacks: it may be on its way.
@@ -193,12 +194,19 @@ impl Node {
 
     /// Asks for the block that lacks, of two who may have it; then again with growing pauses.
     pub(super) fn on_lag_timer(&mut self, ix: ChannelIx) {
-        let owners = self.owners_of_next(ix);
+        let mut owners = self.owners_of_next(ix);
+        if owners.is_empty() && self.channels[ix.0 as usize].missing().is_some() {
+            self.hurry_transfer(ix);
+            // What they last said may be old: somebody has sent us a later block.
+            if self.channels[ix.0 as usize].has_gap() {
+                owners = self.block_peers(ix);
+            }
+        }
         let pull = &mut self.block_pulls[ix.0 as usize];
-        let Some(mut owners) = owners else {
+        if owners.is_empty() {
             pull.pause = None;
             return;
-        };
+        }
         let pause = pull.pause.unwrap_or(FIRST_PAUSE) * 2;
         let pause = pause.min(self.config.pull_interval.max(FIRST_PAUSE));
         pull.pause = Some(pause);
@@ -211,24 +219,20 @@ impl Node {
         self.set_timer(TimerKey::Lag(ix), self.clock.now + pause);
     }
 
-    /// Lists who may have the block that the ledger waits for; `None` if it does not wait, or if
-    /// nobody serves that block, since all are too far ahead.
-    fn owners_of_next(&self, ix: ChannelIx) -> Option<Vec<PkiId>> {
+    /// Lists who serves the block that the ledger waits for; nobody if it does not wait, or if all
+    /// are too far ahead.
+    fn owners_of_next(&self, ix: ChannelIx) -> Vec<PkiId> {
         let channel = &self.channels[ix.0 as usize];
-        let next = channel.missing()?;
-        let peers = self.block_peers(ix);
-        let height = |peer: &PkiId| channel.info(peer).map_or(0, |info| info.height);
-        let reach = self.config.max_block_count_to_store.saturating_add(1);
-        let has_it = |peer: &&PkiId| {
-            let height = height(peer);
-            next < height && height - next <= reach
+        let Some(next) = channel.missing() else {
+            return Vec::new();
         };
-        let owners: Vec<_> = peers.iter().filter(has_it).copied().collect();
-        match owners.is_empty() {
-            false => Some(owners),
-            // What they last said may be old: somebody has sent us a later block.
-            true => (channel.has_gap() && !peers.is_empty()).then_some(peers),
-        }
+        let reach = self.config.max_block_count_to_store.saturating_add(1);
+        let mut owners = self.block_peers(ix);
+        owners.retain(|peer| {
+            let height = channel.info(peer).map_or(0, |info| info.height);
+            next < height && height - next <= reach
+        });
+        owners
     }
 }
 

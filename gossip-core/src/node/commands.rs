@@ -13,7 +13,8 @@ use crate::{
 };
 
 use super::{
-    ChannelIx, Effect, Node, block_pull::BlockPull, jobs::Purpose, pull::Puller, tracker::Tracker,
+    ChannelIx, Effect, Node, block_pull::BlockPull, jobs::Purpose, pull::Puller,
+    state_serving::Serving, state_transfer::Transfer, tracker::Tracker,
 };
 
 impl Node {
@@ -121,7 +122,10 @@ impl Node {
         self.queue.extend(effects.into_iter().map(|effect| Effect::Channel(ix, effect)));
         self.block_pulls.push(BlockPull::new(id));
         self.trackers.push(Tracker::default());
+        self.transfers.push(Transfer::new(self.clock.now));
+        self.servings.push(Serving::default());
         self.arm_tracker(ix);
+        self.start_transfer(ix);
         self.pull(Puller::Blocks(ix), |engine, cx| engine.start(cx));
         Ok(ix)
     }

@@ -64,6 +64,8 @@ pub(super) enum BlockRole {
     Pulled(Batch),
     /// In one that came late: it is not served to others (P-14).
     Late(Batch),
+    /// In a range that we asked for: it is neither served to be pulled nor passed on.
+    Transferred,
 }
 
 /// What a claim is about: of two with the same key, one makes the other superfluous.

@@ -10,7 +10,7 @@ use gossip_proto::gossip::{
 use prost::Message as _;
 
 use crate::{
-    ChannelId, ConnId, Fault, MessageKind, Notice, PkiId,
+    ChannelId, ConnId, Fault, Notice, PkiId,
     channel::BlockFate,
     comm::{Frame, Lane, Progress},
     wire::{self, Alive, StateInfo},
@@ -113,15 +113,9 @@ impl Node {
             Content::LeadershipMsg(message) => {
                 self.on_leadership(origin, &channel, envelope, &message)
             }
-            Content::StateRequest(_) => {
-                let kind = MessageKind::StateRequest;
-                self.on_carried(origin, nonce, channel, &envelope.payload, kind)
-            }
-            Content::StateResponse(_) => {
-                let kind = MessageKind::StateResponse;
-                self.on_carried(origin, nonce, channel, &envelope.payload, kind)
-            }
             Content::PeerIdentity(_)
+            | Content::StateRequest(_)
+            | Content::StateResponse(_)
             | Content::Empty(_)
             | Content::Conn(_)
             | Content::Ack(_)
@@ -328,7 +322,7 @@ impl Node {
     }
 }
 
-/// Says whether a message's tag is not checked, since the main path never sees it (W-22).
+/// Says whether a message's tag is not checked, since the main path never sees it (W-22, S-21).
 fn is_unchecked(message: &GossipMessage) -> bool {
     matches!(
         message.content,
@@ -339,6 +333,8 @@ fn is_unchecked(message: &GossipMessage) -> bool {
                 | Content::PrivateReq(_)
                 | Content::PrivateRes(_)
                 | Content::PrivateData(_)
+                | Content::StateRequest(_)
+                | Content::StateResponse(_)
         )
     )
 }

@@ -10,6 +10,7 @@ use crate::{Identity, Instant, Job, JobId, JobKind, PkiId, comm::OwnConnKey};
 use super::{
     ChannelIx,
     flights::{FlightKey, Proof},
+    state_serving::StateRequest,
 };
 
 /// What to do with a job's answer.
@@ -37,6 +38,10 @@ pub(super) enum Purpose {
     Claim { key: FlightKey },
     /// A block on its way into the ledger.
     Commit { channel: ChannelIx, number: u64 },
+    /// Whether a peer may read the blocks that it asks for.
+    StateAccess { channel: ChannelIx, request: StateRequest },
+    /// The blocks that a peer asks for.
+    ReadBlocks { channel: ChannelIx, request: StateRequest },
 }
 
 /// The jobs that were given out and not answered.

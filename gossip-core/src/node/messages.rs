@@ -130,6 +130,12 @@ impl Node {
             Some(Content::PrivateData(data)) => {
                 return self.on_private_data(origin, nonce, channel, payload, &data);
             }
+            Some(Content::StateRequest(request)) => {
+                return self.on_state_request(origin, &channel, nonce, request);
+            }
+            Some(Content::StateResponse(response)) => {
+                return self.on_state_response(origin, &channel, nonce, response);
+            }
             Some(Content::PrivateReq(_)) => MessageKind::PrivateRequest,
             Some(Content::PrivateRes(_)) => MessageKind::PrivateResponse,
             _ => return Ok(()),
@@ -185,6 +191,7 @@ impl Node {
             self.on_answer(nonce, peer, UNREACHABLE);
         }
         self.arm_requests();
+        self.on_transfer_unreachable(peer);
     }
 
     /// Gives up the requests whose time is over.

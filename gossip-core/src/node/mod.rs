@@ -32,6 +32,8 @@ mod messages;
 mod pull;
 mod requests;
 mod routing;
+mod state_serving;
+mod state_transfer;
 mod tracker;
 mod verdicts;
 mod verified;
@@ -68,6 +70,8 @@ use self::{
     jobs::{Jobs, Purpose},
     pull::Puller,
     requests::Requests,
+    state_serving::Serving,
+    state_transfer::Transfer,
     tracker::Tracker,
 };
 
@@ -105,6 +109,10 @@ pub struct Node {
     block_pulls: Vec<BlockPull>,
     /// By [`ChannelIx`], too.
     trackers: Vec<Tracker>,
+    /// By [`ChannelIx`], too.
+    transfers: Vec<Transfer>,
+    /// By [`ChannelIx`], too.
+    servings: Vec<Serving>,
     requests: Requests,
     /// The messages of other applications that ours takes.
     accepted: BTreeSet<MessageKind>,
@@ -141,6 +149,7 @@ struct Rngs {
     pull: Rng,
     requests: Rng,
     routing: Rng,
+    state: Rng,
 }
 
 /// Buffers that are used again and again.
@@ -172,6 +181,7 @@ enum TimerKey {
     Channel(ChannelIx, channel::Timer),
     Pull(Puller, crate::pull::Timer),
     Lag(ChannelIx),
+    Transfer(ChannelIx),
     Requests,
     Tracker(ChannelIx),
     Emit,
@@ -209,6 +219,8 @@ pub enum TimerKind {
     Block,
     /// Asking for identities and blocks.
     Pull,
+    /// A look at whether blocks lack that only a range of them brings, or such a range.
+    State,
     /// Acknowledgements of a message.
     Request,
     /// A look at who came to a channel and who went.
@@ -232,6 +244,7 @@ impl Node {
             pull: fork("pull"),
             requests: fork("requests"),
             routing: fork("routing"),
+            state: fork("state"),
         };
         let mut node = Self {
             clock: Clock { now, wall: config.wall_clock, wall_at: now },
@@ -251,6 +264,8 @@ impl Node {
             identity_pull: IdentityPull::new(),
             block_pulls: Vec::new(),
             trackers: Vec::new(),
+            transfers: Vec::new(),
+            servings: Vec::new(),
             requests: Requests::default(),
             accepted: BTreeSet::new(),
             rngs,
@@ -341,6 +356,7 @@ impl Node {
                 TimerKey::Channel(ix, timer) => self.channel(ix, |c, cx| c.on_timer(timer, cx)),
                 TimerKey::Pull(puller, timer) => self.on_pull_timer(puller, timer),
                 TimerKey::Lag(ix) => self.on_lag_timer(ix),
+                TimerKey::Transfer(ix) => self.on_transfer_timer(ix),
                 TimerKey::Requests => self.on_request_timer(),
                 TimerKey::Tracker(ix) => self.track_members(ix),
                 TimerKey::Emit => {}
@@ -395,7 +411,7 @@ impl Node {
             }
             JobKind::VerifyBlock { .. } => self.stats.verifies += 1,
             JobKind::ValidateIdentity { .. } => self.stats.validations += 1,
-            JobKind::Commit { .. } => {}
+            JobKind::Commit { .. } | JobKind::ReadBlocks { .. } => {}
         }
         let deadline = self.clock.now + self.config.job_timeout;
         let job: Job = self.jobs.begin(kind, purpose, deadline);
@@ -475,6 +491,7 @@ impl TimerKey {
                 }
             },
             Self::Pull(..) | Self::Lag(_) => TimerKind::Pull,
+            Self::Transfer(_) => TimerKind::State,
             Self::Requests => TimerKind::Request,
             Self::Tracker(_) => TimerKind::Tracker,
             Self::Emit => TimerKind::Emit,

@@ -17,6 +17,7 @@ mod noise;
 mod pull;
 mod returning;
 mod routing;
+mod state_transfer;
 mod stores;
 mod views;
 

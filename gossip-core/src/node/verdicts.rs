@@ -69,6 +69,12 @@ impl Node {
             }
             Purpose::Claim { key } => self.on_verdict(&key, &outcome),
             Purpose::Commit { channel, number } => self.on_committed(channel, number, outcome),
+            Purpose::StateAccess { channel, request } => {
+                self.on_state_access(channel, request, &outcome);
+            }
+            Purpose::ReadBlocks { channel, request } => {
+                self.on_blocks_read(channel, request, outcome);
+            }
         }
     }
 
@@ -86,9 +92,10 @@ impl Node {
         let reason = match outcome {
             Outcome::Signature(signature) if !signature.is_empty() => return Some(signature),
             Outcome::Failed(reason) | Outcome::Rejected(reason) => reason,
-            Outcome::Signature(_) | Outcome::Accepted | Outcome::Identity(_) => {
-                "the answer is no signature".into()
-            }
+            Outcome::Signature(_)
+            | Outcome::Accepted
+            | Outcome::Identity(_)
+            | Outcome::Blocks(_) => "the answer is no signature".into(),
         };
         self.notify(Notice::SigningFailed { reason });
         None
@@ -100,7 +107,9 @@ impl Node {
         let found = match outcome {
             Outcome::Identity(facts) => self.store_identity(identity, facts),
             Outcome::Rejected(_) => Err(Fault::BadIdentity),
-            Outcome::Failed(_) | Outcome::Accepted | Outcome::Signature(_) => Err(Fault::JobFailed),
+            Outcome::Failed(_) | Outcome::Accepted | Outcome::Signature(_) | Outcome::Blocks(_) => {
+                Err(Fault::JobFailed)
+            }
         };
         for waiter in self.flights.take_waiters(identity) {
             match waiter {
@@ -239,6 +248,10 @@ impl Node {
         }
         match &claim.what {
             What::Identity(message) => self.on_identity_failed(claim, message.pki_id, fault),
+            What::Block { channel, role: BlockRole::Transferred, .. } => {
+                self.blame(claim.conn, Some(claim.from), fault);
+                self.on_transfer_failed(*channel, claim.from);
+            }
             What::Alive { .. }
             | What::Info { .. }
             | What::Block { .. }
@@ -364,6 +377,7 @@ impl Node {
     fn on_block_verified(&mut self, claims: impl Iterator<Item = Claim>, sources: &Sources) {
         let is_spoiled = |claim: &Claim| claim.batch().is_some_and(Batch::is_spoiled);
         let best = claims.filter(|claim| !is_spoiled(claim)).min_by_key(|claim| match claim.what {
+            What::Block { role: BlockRole::Transferred, .. } => 3,
             What::Block { role: BlockRole::Late(_), .. } => 2,
             What::Block { role: BlockRole::Pulled(_), .. } => 1,
             _ => 0,
@@ -375,23 +389,29 @@ impl Node {
             return;
         };
         let body = block.clone();
-        let copy = (!matches!(role, BlockRole::Late(_))).then(|| frame.clone());
+        let is_served = !matches!(role, BlockRole::Late(_) | BlockRole::Transferred);
+        let copy = is_served.then(|| frame.clone());
         let fate = self.channel(ix, |channel, cx| channel.on_block(number, body, copy, cx));
         if fate == BlockFate::Stale {
             return self.stats.count(Fault::Stale);
         }
         let is_pushed = matches!(role, BlockRole::Pushed);
+        let is_transferred = matches!(role, BlockRole::Transferred);
         self.stats.blocks_received += 1;
         self.stats.blocks_pulled += u64::from(!is_pushed);
         self.stats.unique_messages += 1;
         let channel = self.channels[ix.0 as usize].id().clone();
-        // Late and pulled ones too: those below us in the block's tree wait for it.
-        let sources = if is_pushed { sources.clone() } else { Sources::from_slice(&[from]) };
-        let channel_id = channel.clone();
-        let is_pulled = !is_pushed;
-        self.forward(Item::Block { channel: channel_id, number, frame, is_pulled }, sources);
+        if is_transferred {
+            self.stats.blocks_transferred += 1;
+        } else {
+            // Late and pulled ones too: those below us in the block's tree wait for it.
+            let sources = if is_pushed { sources.clone() } else { Sources::from_slice(&[from]) };
+            let (channel, is_pulled) = (channel.clone(), !is_pushed);
+            self.forward(Item::Block { channel, number, frame, is_pulled }, sources);
+            self.on_block_from(ix, from);
+        }
         self.notify(Notice::BlockReceived { channel, number, block, from });
-        self.on_block_from(ix, from);
+        self.on_transfer_progress(ix);
     }
 
     pub(super) fn forward(&mut self, item: Item, sources: Sources) {
@@ -404,7 +424,7 @@ impl Node {
             Outcome::Accepted => Committed::Done,
             Outcome::Rejected(reason) => Committed::Rejected(reason),
             Outcome::Failed(reason) => Committed::Failed(reason),
-            Outcome::Signature(_) | Outcome::Identity(_) => {
+            Outcome::Signature(_) | Outcome::Identity(_) | Outcome::Blocks(_) => {
                 Committed::Failed("the answer is no answer to a commit".into())
             }
         };
@@ -417,7 +437,9 @@ fn verdict(outcome: &Outcome, fault: Fault) -> Result<(), Fault> {
     match outcome {
         Outcome::Accepted => Ok(()),
         Outcome::Rejected(_) => Err(fault),
-        Outcome::Failed(_) | Outcome::Signature(_) | Outcome::Identity(_) => Err(Fault::JobFailed),
+        Outcome::Failed(_) | Outcome::Signature(_) | Outcome::Identity(_) | Outcome::Blocks(_) => {
+            Err(Fault::JobFailed)
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use gossip_proto::gossip::{
     Acknowledgement, ConnEstablish, DataMessage, Envelope, GossipMessage, MembershipRequest,
-    MembershipResponse, Payload, StateInfoPullRequest, StateInfoSnapshot, gossip_message::Content,
+    MembershipResponse, Payload, RemoteStateRequest, RemoteStateResponse, StateInfoPullRequest,
+    StateInfoSnapshot, gossip_message::Content,
 };
 use prost::Message as _;
 
@@ -79,4 +80,19 @@ pub(crate) fn block(channel: &ChannelId, number: u64, block: Bytes) -> Bytes {
     let payload = Payload { seq_num: number, data: block, private_data: Vec::new() };
     let content = Content::DataMsg(DataMessage { payload: Some(payload) });
     unsigned(message(0, Tag::ChanAndOrg, Some(channel), content))
+}
+
+/// Makes a request for the blocks `first..=last` (70-state-transfer.md §1.1).
+pub(crate) fn state_request(channel: &ChannelId, nonce: u64, first: u64, last: u64) -> Bytes {
+    let content =
+        Content::StateRequest(RemoteStateRequest { start_seq_num: first, end_seq_num: last });
+    unsigned(message(nonce, Tag::ChanOrOrg, Some(channel), content))
+}
+
+/// Makes the answer to that, with numbered blocks; its nonce is that of the request (S-27).
+pub(crate) fn state_response(channel: &ChannelId, nonce: u64, blocks: Vec<(u64, Bytes)>) -> Bytes {
+    let payload = |(seq_num, data)| Payload { seq_num, data, private_data: Vec::new() };
+    let payloads = blocks.into_iter().map(payload).collect();
+    let content = Content::StateResponse(RemoteStateResponse { payloads });
+    unsigned(message(nonce, Tag::ChanOrOrg, Some(channel), content))
 }

@@ -3,7 +3,6 @@
 use bytes::{Buf as _, Bytes};
 use gossip_proto::gossip::{
     GossipMessage, PrivateDataMessage, RemotePvtDataRequest, RemotePvtDataResponse,
-    RemoteStateRequest, RemoteStateResponse,
 };
 use prost::{
     DecodeError, Message as _,
@@ -19,7 +18,7 @@ use super::{Tag, build::unsigned};
 /// Makes an envelope around an application's message.
 pub(crate) fn carry(message: &Message, nonce: u64) -> Bytes {
     let channel = message.channel.as_bytes().clone();
-    let tag = tag(message.kind) as i32;
+    let tag = Tag::ChanOnly as i32;
     let mut payload = GossipMessage { nonce, channel, tag, content: None }.encode_to_vec();
     encode_key(number(message.kind), WireType::LengthDelimited, &mut payload);
     encode_varint(message.body.len() as u64, &mut payload);
@@ -55,26 +54,13 @@ pub(crate) fn is_body(kind: MessageKind, body: &Bytes) -> bool {
         MessageKind::PrivateData => decodes::<PrivateDataMessage>(body),
         MessageKind::PrivateRequest => decodes::<RemotePvtDataRequest>(body),
         MessageKind::PrivateResponse => decodes::<RemotePvtDataResponse>(body),
-        MessageKind::StateRequest => decodes::<RemoteStateRequest>(body),
-        MessageKind::StateResponse => decodes::<RemoteStateResponse>(body),
     };
     decoded.is_ok()
-}
-
-const fn tag(kind: MessageKind) -> Tag {
-    match kind {
-        MessageKind::PrivateData | MessageKind::PrivateRequest | MessageKind::PrivateResponse => {
-            Tag::ChanOnly
-        }
-        MessageKind::StateRequest | MessageKind::StateResponse => Tag::ChanOrOrg,
-    }
 }
 
 /// Returns the number of the field that holds the body.
 const fn number(kind: MessageKind) -> u32 {
     match kind {
-        MessageKind::StateRequest => 18,
-        MessageKind::StateResponse => 19,
         MessageKind::PrivateRequest => 23,
         MessageKind::PrivateResponse => 24,
         MessageKind::PrivateData => 25,
@@ -92,7 +78,7 @@ mod tests {
         Message { channel: ChannelId::from("ch"), kind, body: Bytes::from_static(body) }
     }
 
-    /// PD-1, W-20: no signature, the tag of the kind, and what was put in comes out.
+    /// PD-1, W-20: no signature, the tag, and what was put in comes out.
     #[test]
     fn a_message_arrives_as_it_was_put_in() {
         for kind in MessageKind::ALL {
@@ -103,8 +89,7 @@ mod tests {
             assert!(envelope.signature.is_empty());
             let opened = wire::open(&envelope).expect("a message");
             assert_eq!((opened.nonce, opened.channel.as_ref()), (7, &b"ch"[..]));
-            let is_private = *kind <= MessageKind::PrivateResponse;
-            assert_eq!(opened.tag(), if is_private { Tag::ChanOnly } else { Tag::ChanOrOrg });
+            assert_eq!(opened.tag(), Tag::ChanOnly);
             assert_eq!(carried(&envelope.payload, *kind), Some(sent.body));
             let others = MessageKind::ALL.iter().filter(|other| *other != kind);
             for other in others {

@@ -20,7 +20,7 @@ pub(crate) use self::{
     alive::{Alive, NewAlive, secret_payload},
     build::{
         ack, block, conn_establish, membership_request, membership_response, snapshot,
-        state_info_request,
+        state_info_request, state_request, state_response,
     },
     carried::{carried, carry, is_body},
     leadership::{Leadership, leadership_payload},

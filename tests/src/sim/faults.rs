@@ -11,7 +11,6 @@ use super::{
     draws::scale,
     host::{Input, START},
     options::FaultClass,
-    orderer::CATCH_UP_INTERVAL,
     world::World,
 };
 
@@ -20,11 +19,6 @@ use super::{
 pub(super) enum Control {
     /// The orderers make a block.
     Block,
-    /// An application looks whether its peer is far behind.
-    CatchUp {
-        /// Whose.
-        host: usize,
-    },
     /// A view is compared with the truth.
     Look {
         /// Whose.
@@ -132,7 +126,6 @@ impl World {
         for host in 0..self.hosts.len() {
             let phase = Duration::from_secs(1).mul_f64(host as f64 / self.hosts.len() as f64);
             self.plan_control(LOOK_INTERVAL + phase, Control::Look { host });
-            self.plan_control(CATCH_UP_INTERVAL + phase, Control::CatchUp { host });
             if self.hosts[host].is_byzantine {
                 self.plan_control(FLOOD_INTERVAL + phase, Control::Flood { host });
             }
@@ -153,7 +146,6 @@ impl World {
     pub(super) fn control(&mut self, control: Control) {
         match control {
             Control::Block => self.order_block(),
-            Control::CatchUp { host } => self.catch_up(host),
             Control::Look { host } => {
                 self.look_into(host);
                 self.plan_control(LOOK_INTERVAL, Control::Look { host });

@@ -10,7 +10,6 @@ use super::{
     draws::Draws,
     layout::{ANCHORS, Layout},
     network::Parcel,
-    orderer::Progress,
 };
 
 /// A host and the node on it.
@@ -28,8 +27,6 @@ pub(super) struct Host {
     pub clock_offset: i64,
     /// The number of blocks in each ledger, by channel.
     pub heights: Vec<u64>,
-    /// Whether each ledger grows, by channel.
-    pub(super) progress: Vec<Progress>,
     /// When its next tick is planned.
     pub tick_at: Option<Instant>,
     /// When the last job that concerns its ledger is done.
@@ -98,7 +95,6 @@ impl Host {
             generation: 0,
             clock_offset: 0,
             heights: vec![0; channels],
-            progress: vec![Progress::default(); channels],
             tick_at: None,
             ledger_at: Instant::ZERO,
             is_paused: false,
@@ -138,6 +134,7 @@ impl Host {
         config.wall_clock = self.wall(now).max(self.incarnation + Duration::from_nanos(1));
         config.external_endpoint = Some(layout.external(ix));
         config.bootstrap = bootstrap(ix, layout);
+        config.state.enabled = true;
         config
     }
 }

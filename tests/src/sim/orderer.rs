@@ -1,5 +1,5 @@
 //! The orderers, and what applications do around their nodes: one peer of each organisation takes
-//! blocks from the orderers; who has fallen far behind fetches what no window holds.
+//! blocks from the orderers.
 
 use std::time::Duration;
 
@@ -33,7 +33,9 @@ impl Orderer {
         Some(self.chains[channel].get(number as usize)?.1)
     }
 
-    fn block(&self, channel: usize, number: u64) -> Option<Bytes> {
+    /// Returns a block.
+    #[must_use]
+    pub(super) fn block(&self, channel: usize, number: u64) -> Option<Bytes> {
         Some(self.chains[channel].get(number as usize)?.0.clone())
     }
 }
@@ -98,57 +100,8 @@ impl World {
             self.metrics.delivered(self.now - made_at);
         }
     }
-
-    /// Lets the application of a host fetch the blocks that are in no peer's window any more,
-    /// which stands for state transfer, and plans when it looks again.
-    pub(super) fn catch_up(&mut self, host: usize) {
-        self.plan_control(CATCH_UP_INTERVAL, Control::CatchUp { host });
-        if !self.hosts[host].is_running() {
-            return;
-        }
-        for channel in self.layout.channels_of(host) {
-            let id = self.channel_id(channel);
-            let node = self.hosts[host].node.as_ref();
-            let peers = node.and_then(|node| node.channel_peers(&id)).unwrap_or_default();
-            let highest = peers.iter().map(|peer| peer.ledger_height).max().unwrap_or(0);
-            // A hostile peer may claim any height.
-            let highest = highest.min(self.orderer.height(channel));
-            let own = self.hosts[host].heights[channel];
-            let is_stuck = self.hosts[host].progress[channel].is_stuck(own, self.now);
-            // What is in a window is left to gossip, for as long as it gets on.
-            let height = if is_stuck { highest } else { highest.saturating_sub(WINDOW) };
-            if height > own {
-                self.hosts[host].heights[channel] = height;
-                self.command(host, Command::SetLedgerHeight { channel: id, height });
-            }
-        }
-    }
-}
-
-/// Since when a ledger has not grown.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Progress {
-    height: u64,
-    since: Instant,
-}
-
-impl Progress {
-    fn is_stuck(&mut self, height: u64, now: Instant) -> bool {
-        if height != self.height || self.since == Instant::ZERO {
-            *self = Self { height, since: now };
-        }
-        now - self.since >= PATIENCE
-    }
 }
 
 fn body(number: u64, size: usize) -> Vec<u8> {
     format!("block {number} ").into_bytes().into_iter().cycle().take(size).collect()
 }
-
-/// How long a ledger may stand still before the application fetches what others have: no window
-/// may hold the next block any more.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How far behind the blocks of the default window begin.
-const WINDOW: u64 = 10;
-/// How often an application looks whether its peer is far behind.
-pub(super) const CATCH_UP_INTERVAL: Duration = Duration::from_secs(5);

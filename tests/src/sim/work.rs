@@ -1,8 +1,9 @@
 //! What becomes of jobs: done after a while, sometimes late, failed or lost.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
-use gossip_core::{Event, Job, JobClass, JobKind, Outcome};
+use bytes::Bytes;
+use gossip_core::{ChannelId, Event, Job, JobClass, JobKind, Outcome};
 
 use super::{
     check::Seen,
@@ -66,7 +67,26 @@ impl World {
             key: &self.hosts[host].credentials.key,
             readers: &self.layout,
         };
-        let completion = job.run(&backend, &backend);
+        let completion = match job.kind() {
+            JobKind::ReadBlocks { channel, first, last, bytes_max: _ } => {
+                let blocks = self.read_blocks(host, channel, *first..=*last);
+                job.complete(Outcome::Blocks(blocks))
+            }
+            _ => job.run(&backend, &backend),
+        };
         self.handle(host, Event::JobDone(completion));
+    }
+
+    /// Reads blocks from a host's ledger, which holds what the orderers made up to its height.
+    fn read_blocks(
+        &self,
+        host: usize,
+        channel: &ChannelId,
+        range: RangeInclusive<u64>,
+    ) -> Vec<(u64, Bytes)> {
+        let Some(ix) = self.layout.channel(channel) else { return Vec::new() };
+        let height = self.hosts[host].heights[ix];
+        let numbers = range.take_while(|number| *number < height);
+        numbers.filter_map(|number| Some((number, self.orderer.block(ix, number)?))).collect()
     }
 }

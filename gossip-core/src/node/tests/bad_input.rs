@@ -213,7 +213,7 @@ fn a_membership_request_must_speak_for_its_sender() {
     case("a forged one", request(Some(forged)), Fault::BadSignature).check();
 }
 
-/// N-13, CH-7, CH-39, W-27, CH-11.
+/// N-13, CH-7, CH-39, W-27, CH-11, S-10.
 #[test]
 fn messages_for_other_channels_are_dropped() {
     let hand = Hand::named("a", "hand");

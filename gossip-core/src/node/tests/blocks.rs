@@ -76,6 +76,7 @@ fn hardly_a_block_arrives_twice() {
     assert!(copies < 15 * 100 * 16 / 10, "{copies} copies of 100 blocks at 15 peers");
 }
 
+/// S-11.
 #[test]
 fn blocks_that_come_in_any_order_are_committed_in_order() {
     let mut net = settled(3);
@@ -110,8 +111,8 @@ fn no_signature_is_checked_twice_by_the_same_node() {
     }
 }
 
-/// CH-41: forwarded, but not to where it came from; told of and committed once. CH-42: a copy does
-/// nothing.
+/// CH-41: forwarded, but not to where it came from; told of and committed once. CH-42, S-19: a copy
+/// does nothing.
 #[test]
 fn a_new_block_is_told_of_once_and_a_copy_of_it_does_nothing() {
     let (mut net, hand) = node_and_hand();

@@ -353,30 +353,7 @@ fn messages_of_one_connection_are_told_in_order() {
     assert_eq!(nonces, (1..100).collect::<Vec<_>>());
 }
 
-/// State transfer has a tag that is checked (CH-1, CH-40), private data has not.
-#[test]
-fn state_transfer_is_handed_on_too() {
-    let (mut net, [one]) = node_and_hands([("b", "one")]);
-    let body = Bytes::from_static(&[8, 3, 16, 4]);
-    let sent = Message { channel: ChannelId::from("ch"), kind: MessageKind::StateRequest, body };
-    net.send(one.conn, wire::carry(&sent, 5));
-    net.run_for(SECOND);
-    accept(&mut net, 0, &[MessageKind::StateRequest, MessageKind::StateResponse]);
-    net.send(one.conn, wire::carry(&sent, 6));
-    let answer = Message { kind: MessageKind::StateResponse, body: Bytes::new(), ..sent.clone() };
-    net.send(one.conn, wire::carry(&answer, 7));
-    net.run_for(SECOND);
-    let (conn, from) = (one.theirs, one.pki_id);
-    assert_eq!(told(&net, 0), [(conn, from, 6, sent.clone()), (conn, from, 7, answer.clone())]);
-    net.command(0, Command::Respond { conn, nonce: 6, message: answer.clone() });
-    let received = net.received(&one);
-    let responses =
-        received.iter().filter(|(_, m)| matches!(m.content, Some(Content::StateResponse(_))));
-    let nonces: Vec<u64> = responses.map(|(_, message)| message.nonce).collect();
-    assert_eq!(nonces, [6], "PD-3");
-}
-
-/// W10.a.
+/// W10.a, S-49.
 #[test]
 fn private_data_that_says_nothing_is_dropped_without_an_answer() {
     let (mut net, [one]) = node_and_hands([("a", "one")]);

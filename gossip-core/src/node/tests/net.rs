@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Action, ChannelConfig, ChannelId, CloseReason, Command, Config, ConnId, Crypto, DialPurpose,
     Endpoint, Event, Identity, IdentityFacts, Instant, Job, JobError, JobKind, Ledger, Node,
-    Notice, OrgId, PkiId, Signed, TlsBinding, UnixTime,
+    Notice, OrgId, Outcome, PkiId, Signed, TlsBinding, UnixTime,
 };
 
 /// When all nodes start, on everybody's wall clock.
@@ -368,7 +368,7 @@ impl Net {
         }
         let completion = match (state.jobs)(job.kind()) {
             Fate::Held => return state.held.push(job),
-            Fate::Failed => job.complete(crate::Outcome::Failed("the pool is full".into())),
+            Fate::Failed => job.complete(Outcome::Failed("the pool is full".into())),
             Fate::Answered => state.run(job),
         };
         self.enqueue(Duration::ZERO, peer, Event::JobDone(completion));
@@ -400,8 +400,20 @@ impl Net {
 
 impl Peer {
     fn run(&mut self, job: Job) -> crate::Completion {
-        if let JobKind::Commit { channel, number, block } = job.kind() {
-            self.ledger.push((channel.clone(), *number, block.clone()));
+        match job.kind() {
+            JobKind::Commit { channel, number, block } => {
+                self.ledger.push((channel.clone(), *number, block.clone()));
+            }
+            JobKind::ReadBlocks { channel, first, last, bytes_max: _ } => {
+                let range = *first..=*last;
+                let is_wanted = |(of, number, _): &&(ChannelId, u64, Bytes)| {
+                    of == channel && range.contains(number)
+                };
+                let wanted = self.ledger.iter().filter(is_wanted);
+                let blocks = wanted.map(|(_, number, block)| (*number, block.clone())).collect();
+                return job.complete(Outcome::Blocks(blocks));
+            }
+            _ => {}
         }
         job.run(&self.backend, &self.backend)
     }

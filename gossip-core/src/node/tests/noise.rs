@@ -31,19 +31,16 @@ fn corpus(hand: &Hand, sequence: u64) -> Vec<Bytes> {
     };
     let leadership =
         wire::leadership_payload(&channel, &hand.pki_id, Stamp { incarnation: 1, sequence }, true);
-    let state_request = Message {
-        channel: channel.clone(),
-        kind: MessageKind::StateRequest,
-        body: Bytes::from_static(&[8, 1, 16, 2]),
-    };
     let private_data = Message {
+        channel: channel.clone(),
         kind: MessageKind::PrivateData,
         body: Bytes::from_static(&[10, 3, 34, 1, 1]),
-        ..state_request.clone()
     };
+    let blocks = [1, 2].map(|number| (number, block("ch", number, "honest")));
     [
         frame(&hand.seal(leadership)),
-        wire::carry(&state_request, sequence),
+        wire::state_request(&channel, sequence, 1, 2),
+        wire::state_response(&channel, sequence, blocks.to_vec()),
         wire::carry(&private_data, sequence),
         wire::ack(sequence, "no"),
         hand.introduction(),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
-use gossip_proto::gossip::{Envelope, GossipMessage, RemoteStateRequest, gossip_message::Content};
+use gossip_proto::gossip::{Envelope, gossip_message::Content};
 
 use crate::{
     ChannelId, Config, Fault, Instant, OrgId, Stamp,
@@ -16,7 +16,6 @@ use crate::{
 use super::{
     hand::{Hand, frame},
     net::{Net, at, identity, pki},
-    unsigned,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -145,27 +144,4 @@ fn a_state_info_names_its_channel_by_its_author_and_a_request_by_its_sender() {
     };
     assert!(answers(&mut net, author.state_info_request("two")).is_empty());
     assert_eq!(answers(&mut net, relayer.state_info_request("two")), [name.as_bytes().clone()]);
-}
-
-/// CH-40: state transfer is asked elsewhere.
-#[test]
-fn a_channel_does_nothing_with_a_request_for_state() {
-    let (mut net, [hand]) = node_and_hands(["hand"]);
-    net.send(hand.conn, frame(&info(&hand, "one", stamp(1, 1))));
-    net.gossip_block(0, "one", 1);
-    net.run_for(SECOND);
-    net.inboxes.clear();
-    let faults = |net: &Net| {
-        let stats = net.peers[0].node.stats();
-        Fault::ALL.iter().map(|fault| stats.faults(*fault)).sum::<u64>()
-    };
-    let before = (faults(&net), net.peers[0].notices.len());
-    let range = RemoteStateRequest { start_seq_num: 1, end_seq_num: 1 };
-    let content = Some(Content::StateRequest(range));
-    let tag = wire::Tag::ChanOrOrg as i32;
-    net.send(hand.conn, unsigned(GossipMessage { nonce: 7, channel: "one".into(), tag, content }));
-    net.run_for(Duration::from_millis(100));
-    assert_eq!(net.contents(&hand), []);
-    assert_eq!((faults(&net), net.peers[0].notices.len()), before);
-    assert!(net.is_open(hand.conn));
 }
