@@ -8,7 +8,6 @@ use core::{mem, time::Duration};
 
 use bytes::Bytes;
 use gossip_proto::gossip::{Payload, RemoteStateResponse};
-use smallvec::SmallVec;
 
 use crate::{
     Fault, Instant, Notice, PkiId,
@@ -50,9 +49,9 @@ struct Batch {
     nonce: u64,
     first: u64,
     last: u64,
-    asked: SmallVec<[PkiId; 4]>,
+    asked: Vec<PkiId>,
     /// Who among them has answered, and not with what is needed: it is not asked again.
-    useless: SmallVec<[PkiId; 4]>,
+    useless: Vec<PkiId>,
     /// The number after the last block of the answer without a gap, once there is one.
     until: Option<u64>,
 }
@@ -116,14 +115,8 @@ impl Node {
         }
         let last = first.saturating_add(self.span()).min(target - 1);
         let nonce = self.rngs.state.next_u64();
-        let batch = Batch {
-            nonce,
-            first,
-            last,
-            asked: SmallVec::new(),
-            useless: SmallVec::new(),
-            until: None,
-        };
+        let batch =
+            Batch { nonce, first, last, asked: Vec::new(), useless: Vec::new(), until: None };
         self.transfers[ix.0 as usize].phase = Phase::Asked(batch);
         self.ask(ix);
     }

@@ -97,9 +97,8 @@ impl Crypto for Backend {
         identity: &Identity,
         message: &Signed,
     ) -> Result<(), JobError> {
-        self.verify(identity, message)?;
         match self.readers.contains(&self.validate_identity(identity)?.org) {
-            true => Ok(()),
+            true => self.verify(identity, message),
             false => Err(rejected("not in the channel")),
         }
     }
@@ -126,6 +125,17 @@ impl Crypto for Backend {
 impl Ledger for Backend {
     fn commit(&self, _: &ChannelId, _: u64, _: &Bytes) -> Result<(), JobError> {
         Ok(())
+    }
+
+    /// Of the blocks that the recorded node had their numbers matter.
+    fn read_blocks(
+        &self,
+        _: &ChannelId,
+        first: u64,
+        last: u64,
+        _: usize,
+    ) -> Result<Vec<(u64, Bytes)>, JobError> {
+        Ok((first..=last).map(|number| (number, Bytes::new())).collect())
     }
 }
 
