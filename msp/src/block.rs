@@ -17,12 +17,15 @@ use crate::identities::{Identities, SignedData};
 use crate::msp::Msp;
 use crate::policy::PolicyError;
 use crate::transaction::{channel_header, is_canonical};
+use crate::wire::{all_bytes_of, count_of};
 
 /// Why a block was refused, in the order of the checks (C-44).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BlockError {
     /// The bytes are not a block.
     Undecodable,
+    /// There are so many parts that reading them would take many times the memory of the block.
+    TooManyParts(usize),
     /// There is no header.
     NoHeader,
     /// The header has this number instead of the one claimed.
@@ -55,6 +58,12 @@ impl fmt::Display for BlockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Undecodable => f.write_str("not a block"),
+            Self::TooManyParts(count) => {
+                write!(
+                    f,
+                    "{count} transactions and slots of metadata, expected at most {PARTS_MAX}"
+                )
+            }
             Self::NoHeader => f.write_str("no header"),
             Self::WrongNumber(number) => write!(f, "number {number} is not the one claimed"),
             Self::NoTransactions => f.write_str("no transactions"),
@@ -139,7 +148,7 @@ impl BlockVerifier {
     ///
     /// The first check, in Fabric's order, that fails (C-44, CH-50).
     pub fn verify(&self, channel: &str, number: u64, block: &Bytes) -> Result<(), BlockError> {
-        let block = Block::decode(block.clone()).map_err(|_| BlockError::Undecodable)?;
+        let block = decode(block)?;
         let header = block.header.ok_or(BlockError::NoHeader)?;
         if header.number != number {
             return Err(BlockError::WrongNumber(header.number));
@@ -163,10 +172,11 @@ impl BlockVerifier {
 impl Rules {
     fn check_signatures(&self, header: &BlockHeader, slot: &Bytes) -> Result<(), BlockError> {
         let undecodable = |_| BlockError::UndecodableSignatures;
-        let Metadata { value, signatures } = Metadata::decode(slot.clone()).map_err(undecodable)?;
-        if signatures.len() > SIGNATURES_MAX {
-            return Err(BlockError::TooManySignatures(signatures.len()));
+        let count = count_of(slot, METADATA_SIGNATURES);
+        if count > SIGNATURES_MAX {
+            return Err(BlockError::TooManySignatures(count));
         }
+        let Metadata { value, signatures } = Metadata::decode(slot.clone()).map_err(undecodable)?;
         let header = header_bytes(header);
         let mut signed = Vec::with_capacity(signatures.len());
         for entry in &signatures {
@@ -224,6 +234,16 @@ impl Rules {
             }
         }
     }
+}
+
+/// Decodes a block, counting first: an empty transaction takes 2 bytes in it, and 32 in memory.
+pub(crate) fn decode(bytes: &Bytes) -> Result<Block, BlockError> {
+    let parts = |part| all_bytes_of(bytes, part).map(|part| count_of(part, BLOCK_PART_ITEMS));
+    let count = parts(BLOCK_DATA).chain(parts(BLOCK_METADATA)).sum();
+    if count > PARTS_MAX {
+        return Err(BlockError::TooManyParts(count));
+    }
+    Block::decode(bytes.clone()).map_err(|_| BlockError::Undecodable)
 }
 
 /// SHA-256 over [`header_bytes`]: the next block's previous hash.
@@ -303,6 +323,15 @@ fn check_data(
 const DER_INTEGER: u8 = 0x02;
 const DER_OCTET_STRING: u8 = 0x04;
 const DER_SEQUENCE: u8 = 0x30;
+
+// Numbers of fields.
+const BLOCK_DATA: u32 = 2;
+const BLOCK_METADATA: u32 = 3;
+const BLOCK_PART_ITEMS: u32 = 1;
+const METADATA_SIGNATURES: u32 = 2;
+
+/// The most transactions and slots of metadata in one block, many times what orderers put there.
+const PARTS_MAX: usize = 1 << 20;
 
 /// The capability of a channel whose orderers may sign by their number.
 const IDENTIFIER_HEADERS: &str = "V3_0";

@@ -50,6 +50,19 @@ pub(crate) fn bytes_of(message: &[u8], number: u32) -> Option<&[u8]> {
     Some(last)
 }
 
+/// How many length-delimited fields of this number a message has, up to where it is malformed.
+pub(crate) fn count_of(message: &[u8], number: u32) -> usize {
+    all_bytes_of(message, number).count()
+}
+
+/// The length-delimited values of a field, up to where the message is malformed.
+pub(crate) fn all_bytes_of(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
+    fields(message).map_while(|field| field).filter_map(move |field| match field.value {
+        Value::Bytes(bytes) if field.number == number => Some(bytes),
+        Value::Bytes(_) | Value::Varint(_) | Value::Other => None,
+    })
+}
+
 /// The last varint value of a field, zero when absent; `None` when malformed.
 pub(crate) fn varint_of(message: &[u8], number: u32) -> Option<u64> {
     let mut last = 0;

@@ -10,9 +10,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gossip_proto::common::{Block, Consenter};
-use prost::Message;
+use gossip_proto::common::Consenter;
 
+use crate::block;
 use crate::ecdsa::SignatureError;
 use crate::error::{ConfigError, IdentityError};
 use crate::identities::{Identities, SignedData, Valid, VerifyError};
@@ -200,7 +200,7 @@ impl ChannelConfig {
 /// Bytes that are no block do not.
 #[must_use]
 pub fn is_config_block(block: &Bytes) -> bool {
-    let Ok(block) = Block::decode(block.clone()) else {
+    let Ok(block) = block::decode(block) else {
         return false;
     };
     match &block.data.unwrap_or_default().data[..] {

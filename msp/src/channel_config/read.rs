@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gossip_proto::common::{
-    Block, ChannelHeader, Config, ConfigEnvelope, Consenter, Envelope, HeaderType,
-    OrdererAddresses, Orderers, Payload,
+    ChannelHeader, Config, ConfigEnvelope, Consenter, Envelope, HeaderType, OrdererAddresses,
+    Orderers, Payload,
 };
 use gossip_proto::msp::SerializedIdentity;
 use gossip_proto::orderer::ConsensusType;
 use prost::Message;
 
+use crate::block;
 use crate::channel_config::ChannelConfig;
 use crate::channel_config::group::{Group, is_channel_name, shown};
 use crate::channel_config::organisation::{Organisation, Organisations};
@@ -77,7 +78,7 @@ fn read_block(bytes: &Bytes) -> Result<(String, Config), ConfigError> {
         let problem = format!("{} bytes, expected at most {BLOCK_LEN_MAX}", bytes.len());
         return Err(ConfigError::new("block", problem));
     }
-    let block: Block = decode("block", bytes)?;
+    let block = block::decode(bytes).map_err(|error| ConfigError::new("block", error))?;
     let number = block.header.ok_or_else(|| ConfigError::new("block", "has no header"))?.number;
     let data = block.data.unwrap_or_default().data;
     let [transaction] = &data[..] else {

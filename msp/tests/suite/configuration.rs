@@ -216,7 +216,7 @@ fn blocks_that_carry_no_configuration_are_refused_by_part() {
         with_payload(number, Payload { header: header(HeaderType::Message), data: Bytes::new() })
     };
     for (block, expected) in [
-        (Bytes::from_static(b"\xff"), "block: failed to decode"),
+        (Bytes::from_static(b"\xff"), "block: not a block"),
         (vec![0; (32 << 20) + 1].into(), "block: 33554433 bytes, expected at most 33554432"),
         (edited(|block| block.header = None), "block: has no header"),
         (edited(|block| block.data = None), "block: has 0 transactions, expected one"),

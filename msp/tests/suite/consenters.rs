@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gossip_msp::{BlockError, BlockVerifier, SigningIdentity, header_bytes};
+use gossip_proto::common::signature_policy::{NOutOf, Type};
 use gossip_proto::common::{
     Block, BlockData, BlockHeader, BlockMetadata, ChannelHeader, Consenter, Envelope, Header,
     HeaderType, IdentifierHeader, Metadata, MetadataSignature, Orderers, Payload, SignatureHeader,
+    SignaturePolicy,
 };
 use gossip_proto::msp::SerializedIdentity;
 use gossip_proto::msp::msp_principal::Classification;
@@ -15,15 +17,15 @@ use prost::Message;
 use crate::authority::Authority;
 use crate::certificates::sha256;
 use crate::made_channel::{
-    CHANNEL, at, by, capabilities, channel, out_of, principal, read, set_policy, set_value,
-    signature, signer,
+    CHANNEL, at, by, capabilities, channel, principal, read, set_policy, set_value, signature,
+    signer,
 };
 
 /// §13.3, C-46, SV-54, SV-55, SV-57: what each set of signatures is worth on a channel of four
 /// consenters, of whom three must sign.
 #[test]
 fn blocks_are_signed_by_a_quorum_of_consenters() {
-    let network = Network::new("V3_0");
+    let network = Network::new("V3_0", 4);
     let [number, creator] = [by_number as Sign, by_creator as Sign];
     let cases: [(&str, Signatures<'_>, Result<(), BlockError>); 10] = [
         ("three", &[(number, 1), (number, 2), (number, 3)], Ok(())),
@@ -51,7 +53,7 @@ fn blocks_are_signed_by_a_quorum_of_consenters() {
 /// SV-55: without the capability a number names nobody.
 #[test]
 fn numbers_name_nobody_on_channels_without_the_capability() {
-    let network = Network::new("V2_0");
+    let network = Network::new("V2_0", 4);
     let by_numbers: [(Sign, usize); 3] = [(by_number, 1), (by_number, 2), (by_number, 3)];
     assert_eq!(network.verify(&by_numbers), Err(BlockError::NotSatisfied(0)));
     let by_creators: [(Sign, usize); 3] = [(by_creator, 1), (by_creator, 2), (by_creator, 3)];
@@ -62,23 +64,25 @@ fn numbers_name_nobody_on_channels_without_the_capability() {
 /// C12.2.d, C-43, SV-61: a channel without a policy on blocks takes none.
 #[test]
 fn a_channel_without_a_policy_on_blocks_takes_none() {
-    let network = Network::new("V3_0");
+    let network = Network::new("V3_0", 4);
     let (_, root) = channel();
     network.verifier.set_config(Arc::new(read(&root).expect("a configuration")));
     let all: [(Sign, usize); 4] = [(by_number, 1), (by_number, 2), (by_number, 3), (by_creator, 4)];
     assert_eq!(network.verify(&all), Err(BlockError::NoPolicy));
 }
 
-struct Network {
+/// A channel whose blocks a quorum of consenters must sign.
+pub(crate) struct Network {
     consenters: Vec<SigningIdentity>,
     verifier: BlockVerifier,
 }
 
 impl Network {
-    fn new(capability: &str) -> Self {
+    pub(crate) fn new(capability: &str, count: usize) -> Self {
         let (authority, mut root) = channel();
         set_value(&mut root, "Capabilities", &capabilities(capability));
-        let consenters: Vec<_> = (0..4).map(|_| consenter(&authority)).collect();
+        let consenters: Vec<_> = (0..count).map(|_| consenter(&authority)).collect();
+        let network = Self { consenters, verifier: BlockVerifier::new() };
         let orderer = at(&mut root, "Orderer");
         let describe = |(index, consenter): (usize, &SigningIdentity)| {
             let identity = SerializedIdentity::decode(&consenter.serialized()[..]);
@@ -86,27 +90,49 @@ impl Network {
             let id = index as u32 + 1;
             Consenter { id, msp_id: mspid, identity: id_bytes, ..Consenter::default() }
         };
-        let consenter_mapping = consenters.iter().enumerate().map(describe).collect();
+        let consenter_mapping = network.consenters.iter().enumerate().map(describe).collect();
         set_value(orderer, "Orderers", &Orderers { consenter_mapping });
-        let identities = consenters
-            .iter()
+        let identities = network.consenters.iter();
+        let identities = identities
             .map(|c| principal(Classification::Identity, c.serialized().to_vec()))
             .collect();
-        let quorum = signature(out_of(3, [by(0), by(1), by(2), by(3)]), identities);
-        set_policy(orderer, "BlockValidation", Some(quorum));
+        let rules = (0..count as i32).map(by).collect();
+        let rule = NOutOf { n: network.quorum() as i32, rules };
+        let quorum = SignaturePolicy { r#type: Some(Type::NOutOf(rule)) };
+        set_policy(orderer, "BlockValidation", Some(signature(quorum, identities)));
         let config = read(&root).expect("a configuration");
-        assert_eq!(config.consenters().len(), 4);
-        let verifier = BlockVerifier::new();
-        verifier.set_config(Arc::new(config));
-        Self { consenters, verifier }
+        assert_eq!(config.consenters().len(), count);
+        network.verifier.set_config(Arc::new(config));
+        network
+    }
+
+    /// How many must sign, so that two quorums have an honest consenter in common.
+    pub(crate) fn quorum(&self) -> usize {
+        let count = self.consenters.len();
+        let faulty = (count - 1) / 3;
+        (count + faulty + 1).div_ceil(2)
     }
 
     /// Verifies a block with a signature of each of these consenters, counted from 1.
-    fn verify(&self, signatures: Signatures<'_>) -> Result<(), BlockError> {
-        let transaction = transaction();
-        let data_hash = sha256(&transaction).into();
-        let header = BlockHeader { number: 7, previous_hash: Bytes::new(), data_hash };
-        let value = Bytes::from_static(b"value");
+    pub(crate) fn verify(&self, signatures: Signatures<'_>) -> Result<(), BlockError> {
+        self.judge(7, &self.block(&[transaction(CHANNEL).into()], signatures))
+    }
+
+    /// Makes block 7 of these transactions, signed by these consenters.
+    pub(crate) fn block(&self, transactions: &[Bytes], signatures: Signatures<'_>) -> Bytes {
+        self.block_with(&Bytes::from_static(b"value"), transactions, signatures)
+    }
+
+    /// Makes a block in whose metadata the ordering service says this.
+    pub(crate) fn block_with(
+        &self,
+        value: &Bytes,
+        transactions: &[Bytes],
+        signatures: Signatures<'_>,
+    ) -> Bytes {
+        let data_hash = sha256(&transactions.concat()).into();
+        let previous_hash = Bytes::from_static(b"whatever");
+        let header = BlockHeader { number: 7, previous_hash, data_hash };
         let sign = |&(sign, number): &(Sign, usize)| {
             let signed =
                 |own_header: &Bytes| [&value[..], own_header, &header_bytes(&header)].concat();
@@ -116,21 +142,26 @@ impl Network {
         let metadata = Metadata { value: value.clone(), signatures };
         let block = Block {
             header: Some(header.clone()),
-            data: Some(BlockData { data: vec![transaction.into()] }),
+            data: Some(BlockData { data: transactions.to_vec() }),
             metadata: Some(BlockMetadata { metadata: vec![metadata.encode_to_vec().into()] }),
         };
-        self.verifier.verify(CHANNEL, 7, &block.encode_to_vec().into())
+        block.encode_to_vec().into()
+    }
+
+    /// Verifies a block that claims to have this number.
+    pub(crate) fn judge(&self, number: u64, block: &Bytes) -> Result<(), BlockError> {
+        self.verifier.verify(CHANNEL, number, block)
     }
 }
 
 /// Makes the signature of a consenter with a number; the function gives what is signed with a
 /// header of its own.
-type Sign = fn(&SigningIdentity, u32, &dyn Fn(&Bytes) -> Vec<u8>) -> MetadataSignature;
+pub(crate) type Sign = fn(&SigningIdentity, u32, &dyn Fn(&Bytes) -> Vec<u8>) -> MetadataSignature;
 
 /// Who signs and how, each a consenter counted from 1.
-type Signatures<'a> = &'a [(Sign, usize)];
+pub(crate) type Signatures<'a> = &'a [(Sign, usize)];
 
-fn by_number(
+pub(crate) fn by_number(
     signer: &SigningIdentity,
     identifier: u32,
     signed: &dyn Fn(&Bytes) -> Vec<u8>,
@@ -141,7 +172,7 @@ fn by_number(
     MetadataSignature { signature_header: Bytes::new(), signature, identifier_header }
 }
 
-fn by_creator(
+pub(crate) fn by_creator(
     signer: &SigningIdentity,
     _: u32,
     signed: &dyn Fn(&Bytes) -> Vec<u8>,
@@ -182,11 +213,11 @@ fn consenter(authority: &Authority) -> SigningIdentity {
     signer("OMSP", &authority.member(|_| ()))
 }
 
-/// A transaction in the form that Fabric asks for.
-fn transaction() -> Vec<u8> {
+/// A transaction of a channel in the form that Fabric asks for.
+pub(crate) fn transaction(channel: &str) -> Vec<u8> {
     let header = ChannelHeader {
         r#type: HeaderType::EndorserTransaction.into(),
-        channel_id: CHANNEL.into(),
+        channel_id: channel.into(),
         ..ChannelHeader::default()
     };
     let header = Header { channel_header: header.encode_to_vec().into(), ..Header::default() };

@@ -1,6 +1,7 @@
 //! Everything the crate promises, against recorded data and made certificates.
 
 mod authority;
+mod block_vectors;
 mod certificates;
 mod chain;
 mod configuration;
