@@ -10,19 +10,22 @@ use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier,
 };
 use x509_cert::name::Name;
-use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::spki::AlgorithmIdentifierOwned;
 
-use crate::ecdsa::{self, Curve, Hash, VerifyingKey};
+use crate::ecdsa;
+use crate::key::{PublicKey, Scheme};
 
-/// A parsed certificate with an ECDSA key.
+/// A parsed certificate.
 #[derive(Debug)]
 pub(crate) struct Certificate {
+    /// With a low S in its signature, whichever it came with.
     pub(crate) der: Box<[u8]>,
+    /// SHA-256 of `der`.
     pub(crate) digest: [u8; 32],
     /// SHA-256 of what the authority signed. Unlike `digest`, nobody but the authority can make
     /// another one for the same certificate: an ECDSA signature has a second form.
     pub(crate) content_digest: [u8; 32],
-    pub(crate) key: VerifyingKey,
+    pub(crate) key: PublicKey,
     pub(crate) subject: Box<[u8]>,
     pub(crate) issuer: Box<[u8]>,
     pub(crate) serial: Box<[u8]>,
@@ -43,7 +46,8 @@ pub enum ParseError {
     Malformed(String),
     /// Its ECDSA signature is not canonical DER (§15.1).
     NonCanonicalSignature,
-    /// Its key is not an uncompressed ECDSA point on P-256 or P-384.
+    /// Its key is neither an uncompressed ECDSA point on P-256 or P-384, nor Ed25519, nor RSA of
+    /// 2,048 to 8,192 bits.
     UnsupportedKey,
 }
 
@@ -52,7 +56,9 @@ impl std::fmt::Display for ParseError {
         match self {
             Self::Malformed(reason) => write!(f, "not well-formed X.509: {reason}"),
             Self::NonCanonicalSignature => f.write_str("its ECDSA signature is not canonical DER"),
-            Self::UnsupportedKey => f.write_str("its key is not ECDSA on P-256 or P-384"),
+            Self::UnsupportedKey => {
+                f.write_str("its key is not ECDSA on P-256 or P-384, Ed25519 or RSA")
+            }
         }
     }
 }
@@ -72,11 +78,13 @@ impl Certificate {
             return Err(ParseError::Malformed(reason.into()));
         }
         let signed = Signed::new(der, parsed.signature_algorithm(), parsed.signature())?;
+        let der = signed.low_s_form(der).unwrap_or_else(|| der.into());
+        let key = PublicKey::new(tbs.subject_public_key_info());
         Ok(Self {
-            der: der.into(),
-            digest: sha256(der),
+            digest: sha256(&der),
+            der,
             content_digest: sha256(&signed.bytes),
-            key: public_key(tbs.subject_public_key_info())?,
+            key: key.ok_or(ParseError::UnsupportedKey)?,
             subject: tbs.subject().to_der()?.into(),
             issuer: tbs.issuer().to_der()?.into(),
             serial: tbs.serial_number().as_bytes().into(),
@@ -97,6 +105,17 @@ impl Certificate {
 
     pub(crate) fn is_valid_at(&self, seconds: u64) -> bool {
         (self.not_before..=self.not_after).contains(&seconds)
+    }
+}
+
+/// Checks that this is the certificate of an authority, with whatever key: one for TLS.
+pub(crate) fn check_tls_authority(der: &[u8]) -> Result<(), String> {
+    let parsed = x509_cert::Certificate::from_der(der).map_err(ParseError::from);
+    let extensions = parsed.and_then(|parsed| Extensions::new(parsed.tbs_certificate()));
+    match extensions.map_err(|error| error.to_string())? {
+        Extensions { is_ca: false, .. } => Err("is not an authority, expected CA:TRUE".into()),
+        Extensions { subject_key_id: None, .. } => Err("has no subject key identifier".into()),
+        _ => Ok(()),
     }
 }
 
@@ -148,6 +167,7 @@ impl Extensions {
 #[derive(Debug)]
 pub(crate) struct RevocationList {
     pub(crate) authority_key_id: Option<Box<[u8]>>,
+    /// Serial numbers, in order.
     revoked: Vec<Box<[u8]>>,
     signed: Signed,
 }
@@ -164,9 +184,12 @@ impl RevocationList {
             .transpose()?
             .and_then(|id| id.key_identifier);
         let revoked = list.tbs_cert_list.revoked_certificates.unwrap_or_default();
+        let revoked = revoked.iter().map(|entry| entry.serial_number.as_bytes().into());
+        let mut revoked: Vec<Box<[u8]>> = revoked.collect();
+        revoked.sort_unstable();
         Ok(Self {
             authority_key_id: key_id.map(|id| id.as_bytes().into()),
-            revoked: revoked.iter().map(|entry| entry.serial_number.as_bytes().into()).collect(),
+            revoked,
             signed: Signed::new(der, &list.signature_algorithm, signature)?,
         })
     }
@@ -174,7 +197,7 @@ impl RevocationList {
     /// Whether `issuer` signed this list and it names `serial`; its dates do not matter (C-50).
     pub(crate) fn revokes(&self, serial: &[u8], issuer: &Certificate) -> bool {
         self.authority_key_id == issuer.extensions.subject_key_id
-            && self.revoked.iter().any(|revoked| **revoked == *serial)
+            && self.revoked.binary_search_by(|revoked| (**revoked).cmp(serial)).is_ok()
             && self.signed.by(&issuer.key)
     }
 }
@@ -183,7 +206,7 @@ impl RevocationList {
 #[derive(Debug)]
 struct Signed {
     bytes: Box<[u8]>,
-    hash: Hash,
+    scheme: Scheme,
     signature: Box<[u8]>,
 }
 
@@ -198,14 +221,41 @@ impl Signed {
         let mut reader = SliceReader::new(outer)?;
         AnyRef::decode(&mut reader)?;
         let length = usize::try_from(reader.position())?;
-        let hash = signature_hash(algorithm.oid)?;
-        let signature = signature.as_bytes().filter(|bytes| ecdsa::is_canonical(bytes));
+        let scheme = Scheme::new(algorithm.oid).ok_or_else(|| {
+            let oid = algorithm.oid;
+            ParseError::Malformed(format!(
+                "signature algorithm {oid}, expected ECDSA or RSA with SHA-256, SHA-384 or \
+                 SHA-512, or Ed25519"
+            ))
+        })?;
+        let is_canonical = |bytes: &&[u8]| match scheme {
+            Scheme::Ecdsa(_) => ecdsa::is_canonical(bytes),
+            Scheme::Ed25519 | Scheme::Rsa(_) => true,
+        };
+        let signature = signature.as_bytes().filter(is_canonical);
         let signature = signature.ok_or(ParseError::NonCanonicalSignature)?;
-        Ok(Self { bytes: outer[..length].into(), hash, signature: signature.into() })
+        Ok(Self { bytes: outer[..length].into(), scheme, signature: signature.into() })
     }
 
-    fn by(&self, key: &VerifyingKey) -> bool {
-        key.verify_issued(self.hash, &self.bytes, &self.signature)
+    fn by(&self, key: &PublicKey) -> bool {
+        key.verify_issued(self.scheme, &self.bytes, &self.signature)
+    }
+
+    /// The certificate with a low S in its signature; `None` when it has one itself.
+    ///
+    /// Fabric takes the two for one certificate, and shows and compares this form (§15.3).
+    fn low_s_form(&self, der: &[u8]) -> Option<Box<[u8]>> {
+        let Scheme::Ecdsa(_) = self.scheme else {
+            return None;
+        };
+        let signature = BitString::from_bytes(&ecdsa::low_twin(&self.signature)?).ok()?;
+        let outer = AnyRef::from_der(der).ok()?.value();
+        let mut reader = SliceReader::new(outer).ok()?;
+        AnyRef::decode(&mut reader).ok()?;
+        AnyRef::decode(&mut reader).ok()?;
+        let before = usize::try_from(reader.position()).ok()?;
+        let content = [&outer[..before], &signature.to_der().ok()?].concat();
+        Some(AnyRef::new(Tag::Sequence, &content).ok()?.to_der().ok()?.into())
     }
 }
 
@@ -213,32 +263,6 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     hash
-}
-
-fn public_key(info: &SubjectPublicKeyInfoOwned) -> Result<VerifyingKey, ParseError> {
-    let unsupported = ParseError::UnsupportedKey;
-    if info.algorithm.oid != EC_PUBLIC_KEY {
-        return Err(unsupported);
-    }
-    let parameters = info.algorithm.parameters.as_ref().ok_or(unsupported.clone())?;
-    let curve = match parameters.decode_as::<ObjectIdentifier>()? {
-        P256 => Curve::P256,
-        P384 => Curve::P384,
-        _ => return Err(unsupported),
-    };
-    let point = info.subject_public_key.as_bytes().ok_or(unsupported.clone())?;
-    VerifyingKey::new(curve, point).ok_or(unsupported)
-}
-
-fn signature_hash(algorithm: ObjectIdentifier) -> Result<Hash, ParseError> {
-    match algorithm {
-        ECDSA_SHA256 => Ok(Hash::Sha256),
-        ECDSA_SHA384 => Ok(Hash::Sha384),
-        ECDSA_SHA512 => Ok(Hash::Sha512),
-        other => Err(ParseError::Malformed(format!(
-            "signature algorithm {other}, expected ECDSA with SHA-256, SHA-384 or SHA-512"
-        ))),
-    }
 }
 
 fn organizational_units(name: &Name) -> Vec<String> {
@@ -257,12 +281,6 @@ fn is_unknown_critical(extension: &Extension) -> bool {
 const TEXT_TAGS: [Tag; 4] =
     [Tag::Utf8String, Tag::PrintableString, Tag::Ia5String, Tag::TeletexString];
 
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
-const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
-const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
-const ECDSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4");
 const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const ANY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");

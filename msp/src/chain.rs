@@ -85,7 +85,7 @@ impl Search<'_> {
         path: &[Arc<Certificate>],
     ) -> bool {
         let is_repeated = |other: &Certificate| {
-            other.subject == issuer.subject && other.key.point() == issuer.key.point()
+            other.subject == issuer.subject && other.key.bytes() == issuer.key.bytes()
         };
         let fits = end.issuer == issuer.subject
             && issuer.is_valid_at(self.at)

@@ -171,6 +171,19 @@ fn is_high(s: &[u8], curve: Curve) -> bool {
     }
 }
 
+/// The twin with a low S of a certificate's signature; `None` when that has one itself, or is of
+/// no curve that is known here.
+///
+/// The curve is that of an issuer who need not be known: it shows in the lengths, for on P-384
+/// only one in 2¹²⁸ numbers is as short as all are on P-256.
+pub(crate) fn low_twin(signature: &[u8]) -> Option<Vec<u8>> {
+    let Parts { r, s } = parse(signature).ok()?;
+    let length = r.as_bytes().len().max(s.as_bytes().len());
+    let curve = [Curve::P256, Curve::P384].into_iter().find(|c| length <= c.scalar_len())?;
+    let is_below_order = s.as_bytes().len() < curve.scalar_len() || s.as_bytes() < curve.order();
+    (is_below_order && is_high(s.as_bytes(), curve)).then(|| lower_s(signature, curve))?
+}
+
 fn lower_s(signature: &[u8], curve: Curve) -> Option<Vec<u8>> {
     let parts = parse(signature).ok()?;
     if !is_high(parts.s.as_bytes(), curve) {

@@ -48,6 +48,8 @@ pub enum IdentityError {
     WrongBlock(String),
     /// The certificate itself cannot be used.
     Certificate(ParseError),
+    /// The key is of a kind that members of the organisation may not have.
+    KeyNotAllowed,
     /// The certificate is one of an authority.
     IsAuthority,
     /// No path leads from the certificate to a root of the organisation.
@@ -92,6 +94,9 @@ impl fmt::Display for IdentityError {
                 write!(f, "PEM block of type {label:?}, expected CERTIFICATE")
             }
             Self::Certificate(error) => write!(f, "certificate: {error}"),
+            Self::KeyNotAllowed => f.write_str(
+                "a key that no member may have, expected ECDSA or, from V3_0 on, Ed25519",
+            ),
             Self::IsAuthority => f.write_str("the certificate of an authority"),
             Self::NoChain => f.write_str("no path to a root of the organisation"),
             Self::SeveralChains => f.write_str("more than one path to roots of the organisation"),

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::error::ConfigError;
-use crate::msp::{Msp, MspConfig, NodeOus, OuIdentifier, Source};
+use crate::msp::{Msp, MspConfig, MspLevel, NodeOus, OuIdentifier, Source};
 use crate::signing::SigningIdentity;
 
 impl Msp {
     /// Reads the rules of an organisation from an MSP folder.
     ///
-    /// Uses `cacerts` (at least one file), `intermediatecerts`, `admincerts`, `crls` and
-    /// `config.yaml`, of which only the first must exist.
+    /// Uses `cacerts` (at least one file), `intermediatecerts`, `admincerts`, `crls`, `tlscacerts`,
+    /// `tlsintermediatecerts` and `config.yaml`, of which only the first must exist.
     ///
     /// # Errors
     ///
@@ -40,6 +40,9 @@ impl MspConfig {
             intermediate_certs: read_all(&folder.join("intermediatecerts"))?,
             admins: read_all(&folder.join("admincerts"))?,
             revocation_lists: read_all(&folder.join("crls"))?,
+            tls_root_certs: read_all(&folder.join("tlscacerts"))?,
+            tls_intermediate_certs: read_all(&folder.join("tlsintermediatecerts"))?,
+            level: MspLevel::default(),
             ou_identifiers,
             node_ous,
         };

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use gossip_proto::msp::SerializedIdentity;
 use prost::Message;
 
-use crate::ecdsa::{SignatureError, VerifyingKey};
+use crate::ecdsa::SignatureError;
 use crate::error::IdentityError;
+use crate::key::PublicKey;
 use crate::msp::{Member, Msp};
 use crate::signing::pki_id_of;
 use crate::units::Role;
@@ -172,7 +173,7 @@ pub struct SignedData<'a> {
 #[derive(Debug)]
 pub(crate) struct Valid {
     pub(crate) facts: Facts,
-    pub(crate) key: VerifyingKey,
+    pub(crate) key: PublicKey,
     /// SHA-256 of the certificate's content: the same for all texts and signatures of it.
     pub(crate) certificate: [u8; 32],
     pub(crate) units: Vec<String>,

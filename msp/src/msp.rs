@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::certificate::{Certificate, RevocationList, sha256};
+use crate::certificate::{self, Certificate, RevocationList, sha256};
 use crate::chain::{Authorities, ChainError};
 use crate::error::{ConfigError, IdentityError};
+use crate::key::PublicKey;
 use crate::pem;
 use crate::units::{Role, UnitRules};
 
@@ -50,16 +51,35 @@ pub struct NodeOus {
     pub orderer: Option<OuIdentifier>,
 }
 
+/// How far the rules of an organisation go; each level includes those before it (§15.4).
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum MspLevel {
+    /// No roles by unit.
+    V1_0,
+    /// The roles of clients and peers, both of which must have a unit.
+    V1_1,
+    /// Combined principals, and those on anonymity.
+    V1_3,
+    /// The roles of administrators and orderers as well; any of the units may be absent.
+    V1_4_3,
+    /// Members with Ed25519 keys.
+    #[default]
+    V3_0,
+}
+
 /// What an organisation is made from.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MspConfig {
     /// The MSP id, not empty.
     pub id: String,
+    /// How far the rules go: all the way in the local MSP of a node.
+    pub level: MspLevel,
     /// Certificates of root authorities, at least one.
     pub root_certs: Vec<Source>,
     /// Certificates of intermediate authorities, each with one path to a root.
     pub intermediate_certs: Vec<Source>,
-    /// Certificates of administrators, who need no unit that says so.
+    /// Certificates of administrators, each a member and, where units give roles, a client or an
+    /// administrator.
     pub admins: Vec<Source>,
     /// Revocation lists, each with an authority key identifier.
     pub revocation_lists: Vec<Source>,
@@ -67,17 +87,23 @@ pub struct MspConfig {
     pub ou_identifiers: Vec<OuIdentifier>,
     /// Units of which a member has exactly one; `None` allows all.
     pub node_ous: Option<NodeOus>,
+    /// Certificates of root authorities for TLS. No identity is judged by them.
+    pub tls_root_certs: Vec<Source>,
+    /// Certificates of intermediate authorities for TLS. No identity is judged by them.
+    pub tls_intermediate_certs: Vec<Source>,
 }
 
-/// One organisation as its membership service provider defines it (§15.2, level 1.4.3 and 3.0).
+/// One organisation as its membership service provider defines it (§15.2).
 ///
-/// Authorities and members have ECDSA keys on P-256 or P-384. Ed25519 members, which level 3.0
-/// allows, and authorities with name constraints are refused. Clones share what they hold.
+/// Members have ECDSA keys on P-256 or P-384 or, from level 3.0 on, Ed25519 ones; authorities may
+/// have RSA keys as well. Authorities with name constraints are refused. Clones share what they
+/// hold.
 #[derive(Clone)]
 pub struct Msp(Arc<Rules>);
 
 struct Rules {
     id: Arc<str>,
+    level: MspLevel,
     authorities: Authorities,
     /// Digests of authorities that issued other configured authorities.
     inner_nodes: BTreeSet<[u8; 32]>,
@@ -146,10 +172,11 @@ impl Rules {
         }
         let mut rules = Self {
             id: config.id.as_str().into(),
+            level: config.level,
             units: UnitRules::new(config, &authorities)?,
             inner_nodes: BTreeSet::new(),
             revocation_lists: parse_lists(&config.revocation_lists)?,
-            admins: parse_admins(&config.admins)?,
+            admins: BTreeSet::new(),
             authorities,
         };
         for (name, authority) in &intermediates {
@@ -158,18 +185,52 @@ impl Rules {
             rules.check_revocation(authority, &chain[0]).map_err(fail)?;
             rules.inner_nodes.extend(chain.iter().map(|issuer| issuer.digest));
         }
+        for source in &config.admins {
+            let admin = rules.admin(parse_certificate(source)?);
+            let admin = admin.map_err(|error| ConfigError::new(&source.name, error))?;
+            rules.admins.insert(admin);
+        }
+        [&config.tls_root_certs, &config.tls_intermediate_certs]
+            .into_iter()
+            .flatten()
+            .try_for_each(check_tls_authority)?;
         Ok(rules)
     }
 
+    /// Judges somebody who is listed as an administrator.
+    ///
+    /// Where all roles are known Fabric does not ask whether they are revoked meanwhile.
+    fn admin(&self, certificate: Certificate) -> Result<[u8; 32], String> {
+        let invalid = |error| format!("an administrator must be valid: {error}");
+        let digest = certificate.content_digest;
+        let roles = match self.level >= MspLevel::V1_4_3 && self.units.give_roles() {
+            true => self
+                .issuers(&certificate)
+                .map(|_| self.units.roles_of(&certificate.units))
+                .map_err(invalid)?,
+            false => self.judge(certificate).map_err(invalid)?.roles,
+        };
+        let may_administer = |role| matches!(role, Role::Client | Role::Admin);
+        match self.units.give_roles() && !roles.into_iter().any(may_administer) {
+            true => Err("an administrator must have the unit of clients or administrators".into()),
+            false => Ok(digest),
+        }
+    }
+
     fn validate(&self, id_bytes: &[u8]) -> Result<Member, IdentityError> {
-        let certificate = well_formed(id_bytes)?;
-        if certificate.extensions.is_ca {
-            return Err(IdentityError::IsAuthority);
+        self.judge(well_formed(id_bytes)?)
+    }
+
+    fn judge(&self, certificate: Certificate) -> Result<Member, IdentityError> {
+        let is_allowed = match certificate.key {
+            PublicKey::Ecdsa(_) => true,
+            PublicKey::Ed25519(_) => self.level >= MspLevel::V3_0,
+            PublicKey::Rsa(_) => false,
+        };
+        if !is_allowed {
+            return Err(IdentityError::KeyNotAllowed);
         }
-        let chain = self.authorities.only_chain(&certificate)?;
-        if self.inner_nodes.contains(&chain[0].digest) {
-            return Err(IdentityError::IssuerIsInnerNode);
-        }
+        let chain = self.issuers(&certificate)?;
         self.check_revocation(&certificate, &chain[0])?;
         let certifiers_id = certifiers_id(&chain);
         self.units.check(&certificate.units, &certifiers_id)?;
@@ -178,6 +239,18 @@ impl Rules {
             roles.push(Role::Admin);
         }
         Ok(Member { certificate, certifiers_id, roles })
+    }
+
+    /// The path from a certificate, which it leaves out, to a root.
+    fn issuers(&self, certificate: &Certificate) -> Result<Vec<Arc<Certificate>>, IdentityError> {
+        if certificate.extensions.is_ca {
+            return Err(IdentityError::IsAuthority);
+        }
+        let chain = self.authorities.only_chain(certificate)?;
+        match self.inner_nodes.contains(&chain[0].digest) {
+            true => Err(IdentityError::IssuerIsInnerNode),
+            false => Ok(chain),
+        }
     }
 
     fn check_revocation(
@@ -258,8 +331,11 @@ fn parse_authorities(sources: &[Source]) -> Result<Vec<(&str, Arc<Certificate>)>
     Ok(authorities)
 }
 
-fn parse_admins(sources: &[Source]) -> Result<BTreeSet<[u8; 32]>, ConfigError> {
-    sources.iter().map(|source| Ok(parse_certificate(source)?.content_digest)).collect()
+fn check_tls_authority(source: &Source) -> Result<(), ConfigError> {
+    let fail = |problem: String| ConfigError::new(&source.name, problem);
+    let block = pem::first_of(&source.content, &["CERTIFICATE"])
+        .ok_or_else(|| fail("no PEM block of type CERTIFICATE".into()))?;
+    certificate::check_tls_authority(&block.der).map_err(fail)
 }
 
 fn parse_lists(sources: &[Source]) -> Result<Vec<RevocationList>, ConfigError> {

@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
-};
 use bytes::Bytes;
 use gossip_proto::msp::SerializedIdentity;
 use prost::Message;
 
 use crate::certificate::{Certificate, sha256};
-use crate::ecdsa::{self, Curve};
 use crate::error::ConfigError;
+use crate::key::SecretKey;
 use crate::msp::{Source, parse_certificate};
 use crate::pem;
 
@@ -37,15 +34,15 @@ pub struct SigningIdentity {
     serialized: Bytes,
     pki_id: [u8; 32],
     not_after: u64,
-    curve: Curve,
-    key: EcdsaKeyPair,
+    key: SecretKey,
 }
 
 impl SigningIdentity {
-    /// Joins a certificate and its private key, PKCS#8 or SEC1, on P-256 or P-384.
+    /// Joins a certificate and its private key: ECDSA on P-256 or P-384 in PKCS#8 or SEC1, or
+    /// Ed25519 in PKCS#8.
     ///
-    /// The certificate is serialized as Fabric does, in standard PEM, whatever text is around it
-    /// (C2.d). Its validity is not judged; see [`Msp`](crate::Msp), and
+    /// The certificate is serialized as Fabric does: in standard PEM, whatever text is around it
+    /// (C2.d), and with a low S in its authority's signature (C2.e). Its validity is not judged; see [`Msp`](crate::Msp), and
     /// [`not_after`](Self::not_after).
     ///
     /// # Errors
@@ -56,7 +53,7 @@ impl SigningIdentity {
             return Err(ConfigError::new("MSP id", "is empty, expected the organisation's id"));
         }
         let parsed = parse_certificate(certificate)?;
-        let pair = parse_key(key, &parsed, &certificate.name)?;
+        let key = parse_key(key, &parsed, &certificate.name)?;
         let id_bytes = Bytes::from(pem::encode("CERTIFICATE", &parsed.der));
         let identity = SerializedIdentity { mspid: mspid.to_owned(), id_bytes };
         Ok(Self {
@@ -64,8 +61,7 @@ impl SigningIdentity {
             serialized: identity.encode_to_vec().into(),
             mspid: identity.mspid,
             not_after: parsed.not_after,
-            curve: parsed.key.curve(),
-            key: pair,
+            key,
         })
     }
 
@@ -93,13 +89,13 @@ impl SigningIdentity {
         self.not_after
     }
 
-    /// Signs SHA-256 of `message`: ECDSA, DER, low S (W-13).
+    /// Signs a message: its SHA-256 with ECDSA, DER, low S (W-13), or itself with Ed25519.
     ///
     /// # Errors
     ///
     /// Only when the cryptographic library fails.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        ecdsa::sign(&self.key, self.curve, message).ok_or(SignError)
+        self.key.sign(message).ok_or(SignError)
     }
 }
 
@@ -125,22 +121,9 @@ fn parse_key(
     source: &Source,
     certificate: &Certificate,
     certificate_name: &str,
-) -> Result<EcdsaKeyPair, ConfigError> {
+) -> Result<SecretKey, ConfigError> {
     let fail = |problem: String| ConfigError::new(&source.name, problem);
     let block = pem::first_of(&source.content, &["PRIVATE KEY", "EC PRIVATE KEY"])
         .ok_or_else(|| fail("no PEM block of type PRIVATE KEY or EC PRIVATE KEY".into()))?;
-    let algorithm = match certificate.key.curve() {
-        Curve::P256 => &ECDSA_P256_SHA256_ASN1_SIGNING,
-        Curve::P384 => &ECDSA_P384_SHA384_ASN1_SIGNING,
-    };
-    let curve = certificate.key.curve();
-    let pair = EcdsaKeyPair::from_private_key_der(algorithm, &block.der).map_err(|error| {
-        fail(format!("not a private key on {curve:?}, the curve of {certificate_name}: {error}"))
-    })?;
-    match pair.public_key().as_ref() == certificate.key.point() {
-        true => Ok(pair),
-        false => {
-            Err(fail(format!("is the private key of another certificate than {certificate_name}")))
-        }
-    }
+    SecretKey::new(&block.der, &certificate.key, certificate_name).map_err(fail)
 }

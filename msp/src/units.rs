@@ -2,7 +2,7 @@
 
 use crate::chain::Authorities;
 use crate::error::{ConfigError, IdentityError};
-use crate::msp::{MspConfig, OuIdentifier, certifiers_id, parse_certificate};
+use crate::msp::{MspConfig, MspLevel, NodeOus, OuIdentifier, certifiers_id, parse_certificate};
 
 /// What an organisational unit, or a listed certificate, makes of a member.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,7 +17,8 @@ pub(crate) enum Role {
 #[derive(Debug)]
 pub(crate) struct UnitRules {
     listed: Vec<Unit>,
-    roles: Option<Vec<(Role, Unit)>>,
+    /// Empty: no unit gives a role, and none is asked for.
+    roles: Vec<(Role, Unit)>,
 }
 
 #[derive(Debug)]
@@ -33,23 +34,16 @@ impl UnitRules {
             Some(_) => Unit::new(ou, authorities),
             None => Err(ConfigError::new(&ou.unit, "unit without the certificate of an authority")),
         });
-        let roles = config.node_ous.as_ref().map(|ous| {
-            let given = [
-                (Role::Client, &ous.client),
-                (Role::Peer, &ous.peer),
-                (Role::Admin, &ous.admin),
-                (Role::Orderer, &ous.orderer),
-            ];
-            let given = given.into_iter().filter_map(|(role, ou)| Some((role, ou.as_ref()?)));
-            given
-                .map(|(role, ou)| Ok((role, Unit::new(ou, authorities)?)))
-                .collect::<Result<Vec<_>, _>>()
-        });
-        let rules = Self { listed: listed.collect::<Result<_, _>>()?, roles: roles.transpose()? };
-        if rules.roles.as_ref().is_some_and(Vec::is_empty) {
-            return Err(ConfigError::new("NodeOUs", "enabled without any unit"));
-        }
-        Ok(rules)
+        let units =
+            config.node_ous.as_ref().map_or(Ok(Vec::new()), |ous| role_units(ous, config.level));
+        let role = |(role, ou)| Ok((role, Unit::new(ou, authorities)?));
+        let roles = units?.into_iter().map(role).collect::<Result<_, _>>()?;
+        Ok(Self { listed: listed.collect::<Result<_, _>>()?, roles })
+    }
+
+    /// Whether members have roles by their units, and must have one.
+    pub(crate) fn give_roles(&self) -> bool {
+        !self.roles.is_empty()
     }
 
     /// Judges the units of an identity, certified by the path with this identifier (C-51).
@@ -61,12 +55,13 @@ impl UnitRules {
         if !self.listed.is_empty() && !units.iter().any(is_listed) {
             return Err(IdentityError::NoListedUnit);
         }
-        let Some(roles) = &self.roles else {
+        if !self.give_roles() {
             return Ok(());
-        };
+        }
         let mut found = 0;
         for text in units {
-            let Some((_, unit)) = roles.iter().find(|(_, unit)| unit.text == *text) else {
+            // Of several roles with one unit the last says who certifies it.
+            let Some((_, unit)) = self.roles.iter().rfind(|(_, unit)| unit.text == *text) else {
                 continue;
             };
             if !is_by_path(unit) {
@@ -83,9 +78,28 @@ impl UnitRules {
 
     /// The roles that units give: one, unless several roles go by one unit.
     pub(crate) fn roles_of(&self, units: &[String]) -> Vec<Role> {
-        let named = self.roles.iter().flatten().filter(|(_, unit)| units.contains(&unit.text));
+        let named = self.roles.iter().filter(|(_, unit)| units.contains(&unit.text));
         named.map(|&(role, _)| role).collect()
     }
+}
+
+/// The units that give roles by the rules of a level (§15.4).
+fn role_units(ous: &NodeOus, level: MspLevel) -> Result<Vec<(Role, &OuIdentifier)>, ConfigError> {
+    let all = [
+        (Role::Client, &ous.client),
+        (Role::Peer, &ous.peer),
+        (Role::Admin, &ous.admin),
+        (Role::Orderer, &ous.orderer),
+    ];
+    let known = match level {
+        MspLevel::V1_0 => &all[..0],
+        MspLevel::V1_1 | MspLevel::V1_3 => &all[..2],
+        MspLevel::V1_4_3 | MspLevel::V3_0 => &all[..],
+    };
+    if level < MspLevel::V1_4_3 && known.iter().any(|(_, ou)| ou.is_none()) {
+        return Err(ConfigError::new("NodeOUs", "expected a unit of clients and one of peers"));
+    }
+    Ok(known.iter().filter_map(|(role, ou)| Some((*role, ou.as_ref()?))).collect())
 }
 
 impl Unit {

@@ -11,7 +11,7 @@ use prost::Message;
 use crate::channel_config::group::Group;
 use crate::channel_config::values::Level;
 use crate::error::ConfigError;
-use crate::msp::{Msp, MspConfig, NodeOus, OuIdentifier, Source};
+use crate::msp::{Msp, MspConfig, MspLevel, NodeOus, OuIdentifier, Source};
 use crate::wire::bytes_of;
 
 /// An organisation of a channel.
@@ -129,7 +129,8 @@ impl Organisations {
 }
 
 impl MspConfig {
-    /// Takes an organisation as a channel's configuration describes it.
+    /// Takes an organisation as a channel's configuration describes it, by the rules of the highest
+    /// level.
     #[must_use]
     pub fn from_fabric(config: &FabricMspConfig) -> Self {
         let sources = |field: &str, contents: &[Bytes]| {
@@ -141,10 +142,16 @@ impl MspConfig {
         let ous = config.fabric_node_ous.as_ref().filter(|ous| ous.enable);
         Self {
             id: config.name.clone(),
+            level: MspLevel::default(),
             root_certs: sources("root_certs", &config.root_certs),
             intermediate_certs: sources("intermediate_certs", &config.intermediate_certs),
             admins: sources("admins", &config.admins),
             revocation_lists: sources("revocation_list", &config.revocation_list),
+            tls_root_certs: sources("tls_root_certs", &config.tls_root_certs),
+            tls_intermediate_certs: sources(
+                "tls_intermediate_certs",
+                &config.tls_intermediate_certs,
+            ),
             ou_identifiers: config
                 .organizational_unit_identifiers
                 .iter()
@@ -158,17 +165,6 @@ impl MspConfig {
             }),
         }
     }
-
-    /// Leaves out what the rules of an older level do not know (§15.4).
-    fn at_level(mut self, level: Level) -> Self {
-        if level < Level::V1_1 {
-            self.node_ous = None;
-        }
-        if let Some(ous) = self.node_ous.as_mut().filter(|_| level < Level::V1_4_3) {
-            (ous.admin, ous.orderer) = (None, None);
-        }
-        self
-    }
 }
 
 fn set_up(config: &Bytes, level: Level) -> Result<Msp, ConfigError> {
@@ -178,7 +174,7 @@ fn set_up(config: &Bytes, level: Level) -> Result<Msp, ConfigError> {
         let problem = format!("is {family:?}, expected SHA2");
         return Err(ConfigError::new("signature_hash_family", problem));
     }
-    Msp::new(&MspConfig::from_fabric(&config).at_level(level))
+    Msp::new(&MspConfig { level: level.into(), ..MspConfig::from_fabric(&config) })
 }
 
 /// The MSP id is field 1 of Idemix' configuration too.

@@ -63,7 +63,7 @@ pub(crate) fn channel_config(block: &Bytes) -> Result<ChannelConfig, ConfigError
         consenters,
         channel_capabilities,
         application_capabilities,
-        policies: PolicyTree::new(&root.path, root.content)?,
+        policies: PolicyTree::new(&root.path, root.content, level.into())?,
         identities: Identities::new([]),
         members,
         orderers,

@@ -7,6 +7,7 @@ use gossip_proto::orderer::{BatchSize, BatchTimeout};
 
 use crate::channel_config::group::{Group, shown};
 use crate::error::ConfigError;
+use crate::msp::MspLevel;
 
 /// How far the capabilities of a channel go; each includes those before it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -25,6 +26,18 @@ impl Level {
     pub(crate) fn of(capabilities: &BTreeSet<String>) -> Self {
         let named = CHANNEL.iter().filter(|(name, _)| capabilities.contains(*name));
         named.map(|&(_, level)| level).max().unwrap_or(Self::V1_0)
+    }
+}
+
+impl From<Level> for MspLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::V1_0 => Self::V1_0,
+            Level::V1_1 => Self::V1_1,
+            Level::V1_3 | Level::V1_4_2 => Self::V1_3,
+            Level::V1_4_3 | Level::V2_0 => Self::V1_4_3,
+            Level::V3_0 => Self::V3_0,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use prost::Message;
 
 use crate::error::ConfigError;
 use crate::identities::Valid;
+use crate::msp::MspLevel;
 
 use self::rule::SignaturePolicy;
 
@@ -71,15 +72,21 @@ enum Needed {
 
 impl PolicyTree {
     /// Reads the policies of `group`, which `path` names in errors, and of those below it.
-    pub(crate) fn new(path: &str, group: &ConfigGroup) -> Result<Self, ConfigError> {
+    ///
+    /// Principals are read by the rules of this level.
+    pub(crate) fn new(
+        path: &str,
+        group: &ConfigGroup,
+        level: MspLevel,
+    ) -> Result<Self, ConfigError> {
         let mut tree = Self::default();
         for (name, below) in &group.groups {
-            tree.groups.insert(name.clone(), Self::new(&format!("{path}/{name}"), below)?);
+            tree.groups.insert(name.clone(), Self::new(&format!("{path}/{name}"), below, level)?);
         }
         for (name, policy) in &group.policies {
             let fail = |problem| ConfigError::new(format!("{path}/{name}"), problem);
             let policy = policy.policy.as_ref().ok_or_else(|| fail("policy is empty".into()))?;
-            tree.policies.insert(name.clone(), Policy::new(policy).map_err(fail)?);
+            tree.policies.insert(name.clone(), Policy::new(policy, level).map_err(fail)?);
         }
         Ok(tree)
     }
@@ -107,7 +114,7 @@ impl PolicyTree {
 }
 
 impl Policy {
-    fn new(policy: &common::Policy) -> Result<Self, String> {
+    fn new(policy: &common::Policy, level: MspLevel) -> Result<Self, String> {
         match PolicyType::try_from(policy.r#type) {
             Ok(PolicyType::Signature) => {
                 if policy.value.len() > POLICY_LEN_MAX {
@@ -116,7 +123,7 @@ impl Policy {
                 }
                 let envelope = SignaturePolicyEnvelope::decode(policy.value.clone());
                 let envelope = envelope.map_err(|error| format!("signature policy: {error}"))?;
-                SignaturePolicy::new(&envelope).map(Self::Signature)
+                SignaturePolicy::new(&envelope, level).map(Self::Signature)
             }
             Ok(PolicyType::ImplicitMeta) => {
                 let meta = ImplicitMetaPolicy::decode(policy.value.clone());

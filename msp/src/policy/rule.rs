@@ -6,6 +6,7 @@ use gossip_proto::common::signature_policy::{NOutOf, Type};
 use gossip_proto::common::{SignaturePolicy as Proto, SignaturePolicyEnvelope};
 
 use crate::identities::Valid;
+use crate::msp::MspLevel;
 use crate::policy::principal::Principal;
 
 /// A rule on signatures, and the principals it names.
@@ -25,12 +26,13 @@ enum Rule {
 
 impl SignaturePolicy {
     /// Checks what Fabric checks, and that evaluation takes bounded time and stack.
-    pub(crate) fn new(envelope: &SignaturePolicyEnvelope) -> Result<Self, String> {
+    pub(crate) fn new(envelope: &SignaturePolicyEnvelope, level: MspLevel) -> Result<Self, String> {
         if envelope.version != 0 {
             return Err(format!("signature policy of version {}, expected 0", envelope.version));
         }
         let rule = envelope.rule.as_ref().ok_or("signature policy without a rule")?;
-        let principals: Vec<_> = envelope.identities.iter().map(Principal::new).collect();
+        let read = |principal| Principal::new(principal, level);
+        let principals = envelope.identities.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let mut reader = Reader { principals: principals.len(), rules_left: RULES_MAX };
         Ok(Self { rule: reader.read(rule, 1)?, principals })
     }

@@ -17,6 +17,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(authority_params(name), key()).expect("a root"))
     }
 
+    /// A root with a key of this kind.
+    pub(crate) fn root_on(algorithm: &'static SignatureAlgorithm) -> Self {
+        let key = KeyPair::generate_for(algorithm).expect("a key");
+        Self(CertifiedIssuer::self_signed(authority_params("root"), key).expect("a root"))
+    }
+
     pub(crate) fn root_with(name: &str, edit: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = authority_params(name);
         edit(&mut params);

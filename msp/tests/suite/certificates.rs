@@ -15,13 +15,15 @@ pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
-/// The same certificate with the other of the two forms that its ECDSA signature on P-256 has.
+/// The same certificate with the other of the two forms that its ECDSA signature on P-256 or P-384 has.
 pub(crate) fn mirrored(pem: &str) -> String {
     let der = der_of(pem);
     let certificate = Certificate::from_der(&der).expect("a certificate");
     let bits = certificate.signature.as_bytes().expect("whole bytes");
     let signature = Signature::from_der(bits).expect("a signature");
-    let s = subtract(&P256_ORDER, signature.s.as_bytes());
+    let is_short = [signature.r, signature.s].iter().all(|n| n.as_bytes().len() <= 32);
+    let order = if is_short { &P256_ORDER[..] } else { &P384_ORDER };
+    let s = subtract(order, signature.s.as_bytes());
     let other = Signature { r: signature.r, s: UintRef::new(&s).expect("a number") };
     let other = other.to_der().expect("DER");
     let signature = BitString::from_bytes(&other).expect("bits");
@@ -30,6 +32,19 @@ pub(crate) fn mirrored(pem: &str) -> String {
     let lines = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("ASCII"));
     let lines = lines.collect::<Vec<_>>().join("\n");
     format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+}
+
+/// The form of a certificate whose signature has the smaller `s`.
+pub(crate) fn low_s(pem: &str) -> String {
+    let s_of = |pem: &str| {
+        let der = der_of(pem);
+        let certificate = Certificate::from_der(&der).expect("a certificate");
+        let bits = certificate.signature.as_bytes().expect("whole bytes");
+        let s = Signature::from_der(bits).expect("a signature").s.as_bytes().to_vec();
+        (s.len(), s)
+    };
+    let twin = mirrored(pem);
+    if s_of(&twin) < s_of(pem) { twin } else { pem.to_owned() }
 }
 
 #[derive(Sequence)]
@@ -60,3 +75,6 @@ fn subtract(a: &[u8], b: &[u8]) -> Vec<u8> {
 
 const P256_ORDER: [u8; 32] = *b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\
     \xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
+const P384_ORDER: [u8; 48] = *b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\
+    \xff\xff\xff\xff\xff\xff\xff\xff\xc7\x63\x4d\x81\xf4\x37\x2d\xdf\
+    \x58\x1a\x0d\xb2\x48\xb0\xa7\x7a\xec\xec\x19\x6a\xcc\xc5\x29\x73";

@@ -7,6 +7,7 @@ mod chain;
 mod configuration;
 mod consenters;
 mod fabric_chain;
+mod keys;
 mod made_channel;
 mod policies;
 mod rules;

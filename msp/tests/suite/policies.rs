@@ -7,14 +7,14 @@ use gossip_proto::common::{ConfigGroup, Policy, SignaturePolicy, SignaturePolicy
 use gossip_proto::msp::msp_principal::Classification;
 use gossip_proto::msp::msp_role::MspRoleType;
 use gossip_proto::msp::{
-    FabricMspConfig, FabricNodeOUs, FabricOuIdentifier, MspPrincipal, OrganizationUnit,
-    SerializedIdentity,
+    CombinedPrincipal, FabricMspConfig, FabricNodeOUs, FabricOuIdentifier, MspIdentityAnonymity,
+    MspPrincipal, OrganizationUnit, SerializedIdentity,
 };
 use prost::Message;
 use rcgen::{KeyIdMethod, SerialNumber};
 
 use crate::authority::{Authority, unit};
-use crate::certificates::{der_of, mirrored, sha256};
+use crate::certificates::{der_of, low_s, mirrored, sha256};
 use crate::made_channel::{
     addresses, at, by, capabilities, channel, envelope, meta, msp_of, org, out_of, principal, read,
     role, set_msp, set_policy, set_value, signature, signer,
@@ -118,13 +118,13 @@ fn one_identity_counts_once_and_by_right_signatures_only() {
     }
 }
 
-/// S13.4.b: who is in which principal.
+/// S13.4.b, §15.3: who is in which principal.
 #[test]
 fn principals_are_roles_units_and_identities() {
     let (authority, mut root) = channel();
     let cast = Cast::new(&authority);
     set_msp(at(&mut root, "Application/a"), &cast.msp(&authority));
-    let chain = sha256(&der_of(&authority.pem()));
+    let chain = sha256(&der_of(&low_s(&authority.pem())));
     let unit_of = |mspid: &str, unit: &str, certifiers: &[u8]| {
         let unit = OrganizationUnit {
             msp_identifier: mspid.into(),
@@ -157,14 +157,41 @@ fn principals_are_roles_units_and_identities() {
         (principal(Classification::Identity, b"junk".to_vec()), ""),
         (principal(Classification::Role, b"\xff".to_vec()), ""),
         (principal(Classification::OrganizationUnit, b"\xff".to_vec()), ""),
-        (principal(Classification::Anonymity, Vec::new()), ""),
-        (principal(Classification::Combined, Vec::new()), ""),
+        (anonymity(0), "client peer admin orderer listed"),
+        (anonymity(1), ""),
+        (anonymity(2), ""),
+        (principal(Classification::Anonymity, b"\xff".to_vec()), ""),
+        (combined(&[role("AMSP", MspRoleType::Client)]), "client listed"),
+        (
+            combined(&[role("AMSP", MspRoleType::Client), role("AMSP", MspRoleType::Admin)]),
+            "listed",
+        ),
+        (combined(&[anonymity(0), combined(&[role("AMSP", MspRoleType::Peer)])]), "peer"),
+        (combined(&[role("AMSP", MspRoleType::Peer), role("BMSP", MspRoleType::Peer)]), ""),
+        (combined(&[role("AMSP", MspRoleType::Peer), combined(&[])]), ""),
+        (nested(10_000), "client peer admin orderer listed"),
+        (principal(Classification::Combined, b"\xff".to_vec()), ""),
         (unknown_role, ""),
         (unknown_class, ""),
     ] {
         let config = with_policy(&root, signature(by(0), vec![principal.clone()]));
         assert_eq!(cast.included(&config), expected, "{principal:?}");
     }
+}
+
+fn anonymity(kind: i32) -> MspPrincipal {
+    let anonymity = MspIdentityAnonymity { anonymity_type: kind };
+    principal(Classification::Anonymity, anonymity.encode_to_vec())
+}
+
+fn combined(principals: &[MspPrincipal]) -> MspPrincipal {
+    let combined = CombinedPrincipal { principals: principals.to_vec() };
+    principal(Classification::Combined, combined.encode_to_vec())
+}
+
+/// The members of an organisation, combined with nobody else so many times.
+fn nested(depth: usize) -> MspPrincipal {
+    (0..depth).fold(role("AMSP", MspRoleType::Member), |inner, _| combined(&[inner]))
 }
 
 /// S13.4.c: channels of older capabilities know fewer roles, or none.
@@ -184,6 +211,7 @@ fn roles_depend_on_the_capabilities_of_the_channel() {
         ("", ["client peer admin orderer listed", "", "listed", ""]),
     ] {
         set_value(&mut root, "Capabilities", &capabilities(capability));
+        let expected_of_all = expected[0];
         let old = capability != "V3_0";
         set_value(&mut root, "OrdererAddresses", &addresses(if old { &["o:1"] } else { &[] }));
         if old {
@@ -194,6 +222,11 @@ fn roles_depend_on_the_capabilities_of_the_channel() {
         for (kind, expected) in roles.into_iter().zip(expected) {
             let config = with_policy(&root, signature(by(0), vec![role("AMSP", kind)]));
             assert_eq!(cast.included(&config), expected, "{kind:?} with {capability:?}");
+        }
+        let all = if ["", "V1_1"].contains(&capability) { "" } else { expected_of_all };
+        for principal in [anonymity(0), combined(&[anonymity(0)])] {
+            let config = with_policy(&root, signature(by(0), vec![principal]));
+            assert_eq!(cast.included(&config), all, "with {capability:?}");
         }
     }
 }
@@ -310,6 +343,10 @@ fn policies_that_make_no_sense_are_refused_by_path() {
         (rule(out_of(1, [none])), "rule that is neither a signature nor several rules"),
         (rule(by(1)), "principal 1 of 1, counted from 0"),
         (rule(out_of(0, [by(-1)])), "principal -1 of 1, counted from 0"),
+        (
+            Some(signature(by(0), vec![combined(&vec![member().remove(0); 257])])),
+            "principal combined of more than 256",
+        ),
         (rule(deep(33)), "rules nested deeper than 32"),
         (rule(wide(4097)), "more than 4096 rules in one policy"),
         (Some(signature(by(0), vec![long])), "bytes, expected at most 1048576"),

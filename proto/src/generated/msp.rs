@@ -140,6 +140,62 @@ pub struct OrganizationUnit {
     #[prost(bytes = "bytes", tag = "3")]
     pub certifiers_identifier: ::prost::bytes::Bytes,
 }
+/// Whether identities are anonymous.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MspIdentityAnonymity {
+    /// The kind.
+    #[prost(enumeration = "msp_identity_anonymity::MspIdentityAnonymityType", tag = "1")]
+    pub anonymity_type: i32,
+}
+/// Nested message and enum types in `MSPIdentityAnonymity`.
+pub mod msp_identity_anonymity {
+    /// Kinds of identities.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum MspIdentityAnonymityType {
+        /// Those that can be told apart and attributed, as all of X.509.
+        Nominal = 0,
+        /// Those that cannot.
+        Anonymous = 1,
+    }
+    impl MspIdentityAnonymityType {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Nominal => "NOMINAL",
+                Self::Anonymous => "ANONYMOUS",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "NOMINAL" => Some(Self::Nominal),
+                "ANONYMOUS" => Some(Self::Anonymous),
+                _ => None,
+            }
+        }
+    }
+}
+/// The identities in several sets at once.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CombinedPrincipal {
+    /// The sets, at least one.
+    #[prost(message, repeated, tag = "1")]
+    pub principals: ::prost::alloc::vec::Vec<MspPrincipal>,
+}
 /// An identity: a certificate and the organization it belongs to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SerializedIdentity {
