@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::error::ConfigError;
-use crate::msp::{Msp, MspConfig, MspLevel, NodeOus, OuIdentifier, Source};
+use crate::msp::{Msp, MspConfig, NodeOus, OuIdentifier, Source};
 use crate::signing::SigningIdentity;
 
 impl Msp {
@@ -33,8 +33,7 @@ impl MspConfig {
     /// Names the file that cannot be read, is too large or is not the YAML expected.
     pub fn from_folder(folder: impl AsRef<Path>, mspid: &str) -> Result<Self, ConfigError> {
         let folder = folder.as_ref();
-        let (ou_identifiers, node_ous) = read_units(folder)?;
-        let config = Self {
+        let mut config = Self {
             id: mspid.to_owned(),
             root_certs: read_all(&folder.join("cacerts"))?,
             intermediate_certs: read_all(&folder.join("intermediatecerts"))?,
@@ -42,16 +41,53 @@ impl MspConfig {
             revocation_lists: read_all(&folder.join("crls"))?,
             tls_root_certs: read_all(&folder.join("tlscacerts"))?,
             tls_intermediate_certs: read_all(&folder.join("tlsintermediatecerts"))?,
-            level: MspLevel::default(),
-            ou_identifiers,
-            node_ous,
+            ..Self::default()
         };
-        match config.root_certs.is_empty() {
-            true => {
-                Err(expected_file(&folder.join("cacerts"), "the certificate of a root authority"))
-            }
-            false => Ok(config),
+        if config.root_certs.is_empty() {
+            let what = "the certificate of a root authority";
+            return Err(expected_file(&folder.join("cacerts"), what));
         }
+        let file = folder.join("config.yaml");
+        if file.exists() {
+            let text = read(&file)?;
+            let read_named = |path: &str| read_source(&folder.join(path));
+            config.set_units(&file.display().to_string(), &text, read_named)?;
+        }
+        Ok(config)
+    }
+
+    /// Takes units from the text of a `config.yaml`, which errors call `name`.
+    ///
+    /// Each certificate that the text names, by its path below the MSP folder, is got from `read`.
+    ///
+    /// # Errors
+    ///
+    /// Says where the text is not the YAML expected, or as `read`; nothing is changed then.
+    pub fn set_units(
+        &mut self,
+        name: &str,
+        text: &[u8],
+        read: impl Fn(&str) -> Result<Source, ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let fail = |problem: String| ConfigError::new(name, problem);
+        let text = str::from_utf8(text).map_err(|error| fail(error.to_string()))?;
+        let file: ConfigFile = serde_saphyr::from_str(text)
+            .map_err(|error| fail(format!("not the YAML expected: {error}")))?;
+        let unit = |entry: &OuEntry| entry.unit(name, &read);
+        let listed = file.organizational_unit_identifiers.iter().map(unit);
+        let listed = listed.collect::<Result<_, _>>()?;
+        let role = |entry: &Option<OuEntry>| entry.as_ref().map(unit).transpose();
+        let node_ous = match file.node_ous.filter(|ous| ous.enable) {
+            None => None,
+            Some(ous) => Some(NodeOus {
+                client: role(&ous.client)?,
+                peer: role(&ous.peer)?,
+                admin: role(&ous.admin)?,
+                orderer: role(&ous.orderer)?,
+            }),
+        };
+        (self.ou_identifiers, self.node_ous) = (listed, node_ous);
+        Ok(())
     }
 }
 
@@ -111,38 +147,19 @@ struct NodeOusEntry {
     orderer: Option<OuEntry>,
 }
 
-fn read_units(folder: &Path) -> Result<(Vec<OuIdentifier>, Option<NodeOus>), ConfigError> {
-    let path = folder.join("config.yaml");
-    let name = path.display().to_string();
-    if !path.exists() {
-        return Ok((Vec::new(), None));
+impl OuEntry {
+    fn unit(
+        &self,
+        file: &str,
+        read: impl Fn(&str) -> Result<Source, ConfigError>,
+    ) -> Result<OuIdentifier, ConfigError> {
+        let unit = self.organizational_unit_identifier.clone();
+        if unit.is_empty() {
+            return Err(ConfigError::new(file, "a unit without OrganizationalUnitIdentifier"));
+        }
+        let named = self.certificate.as_deref().filter(|path| !path.is_empty());
+        Ok(OuIdentifier { unit, certificate: named.map(read).transpose()? })
     }
-    let text = read(&path)?;
-    let text = str::from_utf8(&text).map_err(|error| ConfigError::new(&name, error))?;
-    let file: ConfigFile = serde_saphyr::from_str(text)
-        .map_err(|error| ConfigError::new(&name, format!("not the YAML expected: {error}")))?;
-    let read_one = |entry: &OuEntry| read_unit(folder, &name, entry);
-    let listed = file.organizational_unit_identifiers.iter().map(read_one);
-    let roles = match file.node_ous.filter(|ous| ous.enable) {
-        None => None,
-        Some(ous) => Some(NodeOus {
-            client: ous.client.as_ref().map(read_one).transpose()?,
-            peer: ous.peer.as_ref().map(read_one).transpose()?,
-            admin: ous.admin.as_ref().map(read_one).transpose()?,
-            orderer: ous.orderer.as_ref().map(read_one).transpose()?,
-        }),
-    };
-    Ok((listed.collect::<Result<_, _>>()?, roles))
-}
-
-fn read_unit(folder: &Path, file: &str, entry: &OuEntry) -> Result<OuIdentifier, ConfigError> {
-    let unit = entry.organizational_unit_identifier.clone();
-    if unit.is_empty() {
-        return Err(ConfigError::new(file, "a unit without OrganizationalUnitIdentifier"));
-    }
-    let named = entry.certificate.as_deref().filter(|path| !path.is_empty());
-    let certificate = named.map(|path| read_source(&folder.join(path))).transpose()?;
-    Ok(OuIdentifier { unit, certificate })
 }
 
 /// Reads the files of a folder in the order of their names; a missing folder is empty.

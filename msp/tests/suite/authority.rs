@@ -30,7 +30,16 @@ impl Authority {
     }
 
     pub(crate) fn intermediate(&self, name: &str) -> Self {
+        self.intermediate_with(name, |_| ())
+    }
+
+    pub(crate) fn intermediate_with(
+        &self,
+        name: &str,
+        edit: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let mut params = authority_params(name);
+        edit(&mut params);
         params.use_authority_key_identifier_extension = true;
         let signed = CertifiedIssuer::signed_by(params, key(), &self.0);
         Self(signed.expect("an intermediate"))
