@@ -42,8 +42,8 @@ impl SigningIdentity {
     /// Ed25519 in PKCS#8.
     ///
     /// The certificate is serialized as Fabric does: in standard PEM, whatever text is around it
-    /// (C2.d), and with a low S in its authority's signature (C2.e). Its validity is not judged; see [`Msp`](crate::Msp), and
-    /// [`not_after`](Self::not_after).
+    /// (C2.d), and with a low S in its authority's signature (C2.e). Its validity is not judged;
+    /// see [`Msp`](crate::Msp), and [`not_after`](Self::not_after).
     ///
     /// # Errors
     ///
