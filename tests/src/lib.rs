@@ -1,6 +1,7 @@
 //! Tests of the workspace as a whole. The tree itself is checked in `tests/tidy.rs`; [`sim`] runs
 //! many nodes in virtual time, [`replay`] one again that was recorded.
 
+pub mod plot;
 pub mod replay;
 pub mod sim;
 mod sources;

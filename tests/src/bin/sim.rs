@@ -3,12 +3,16 @@
 use std::{
     io::{IsTerminal as _, Write as _, stderr},
     ops::Range,
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use clap::Parser;
-use gossip_tests::sim::{Faults, Options, Report, run};
+use gossip_tests::{
+    plot::picture,
+    sim::{Faults, Options, Report, run},
+};
 
 /// Simulates networks of gossip nodes on virtual time, with faults drawn from a seed.
 #[derive(Debug, Parser)]
@@ -42,6 +46,9 @@ struct Args {
     /// How many lines of what happened are written if a run fails.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(..100_000))]
     trace: u32,
+    /// Draws how blocks spread and how peers come to know each other.
+    #[arg(long, value_name = "FILE.svg", conflicts_with = "seeds")]
+    plot: Option<PathBuf>,
     /// Writes a line of JSON for each run, instead of a table.
     #[arg(long)]
     json: bool,
@@ -63,6 +70,10 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
+        if let Err(error) = draw(&args, &report) {
+            eprintln!("sim: {error}");
+            return ExitCode::from(2);
+        }
         failed += u32::from(report.failure.is_some());
         show(&args, &report, start.elapsed());
     }
@@ -78,10 +89,17 @@ impl Args {
             faults: self.faults,
             bound: self.bound_seconds.map(Duration::from_secs_f64),
             trace: self.trace as usize,
+            samples: self.plot.is_some(),
             block_interval: Duration::from_secs_f64(self.block_seconds),
             ..Options::new(seed)
         }
     }
+}
+
+fn draw(args: &Args, report: &Report) -> Result<(), String> {
+    let (Some(path), Some(samples)) = (&args.plot, &report.samples) else { return Ok(()) };
+    let picture = picture(&args.options(report.seed), report, samples);
+    std::fs::write(path, picture).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn progress(args: &Args, seed: u64, time: Duration, start: Instant) {

@@ -425,6 +425,10 @@ impl World {
     /// Ends all faults: everything runs, nothing is in the way, and clocks are right.
     pub fn heal(&mut self) {
         self.is_healed = true;
+        let at = self.elapsed();
+        if let Some(samples) = &mut self.samples {
+            samples.healed(at);
+        }
         self.net.unblock_all();
         for conn in self.net.ends_where(|end| end.pipe.is_stalled || !end.pipe.held.is_empty()) {
             self.unstall(conn);

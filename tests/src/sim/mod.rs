@@ -32,6 +32,7 @@ mod options;
 mod orderer;
 mod queue;
 mod run;
+mod samples;
 mod trace;
 mod wire;
 mod work;
@@ -43,5 +44,6 @@ pub use self::{
     metrics::Metrics,
     options::{FaultClass, Faults, Options},
     run::{Failure, Report, run},
+    samples::{Samples, Spread, View},
     world::{Totals, World},
 };

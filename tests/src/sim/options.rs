@@ -20,6 +20,8 @@ pub struct Options {
     pub bound: Option<Duration>,
     /// How many lines are written of what happened before a failure.
     pub trace: usize,
+    /// Whether samples are kept for pictures. The run is the same.
+    pub samples: bool,
     /// The mean pause between two blocks of the orderers, over all channels.
     pub block_interval: Duration,
 }
@@ -36,6 +38,7 @@ impl Options {
             faults: Faults::NONE,
             bound: None,
             trace: 60,
+            samples: false,
             block_interval: Duration::from_secs(1),
         }
     }

@@ -54,6 +54,12 @@ impl World {
         let body = body(number, size);
         let block = self.authority.block(&id, number, &body);
         self.orderer.chains[channel].push((block, self.now));
+        if let Some(samples) = &mut self.samples {
+            let hosts = 0..self.hosts.len();
+            let honest = hosts.filter(|host| !self.hosts[*host].is_byzantine);
+            let wanted = honest.filter(|host| self.layout.is_in(*host, channel)).count();
+            samples.published(channel, number, wanted);
+        }
         for org in self.layout.channels[channel].orgs.clone() {
             if let Some(leader) = self.leader(org) {
                 self.deliver(leader, channel);
@@ -97,7 +103,12 @@ impl World {
     pub(super) fn append(&mut self, host: usize, channel: usize, number: u64) {
         self.hosts[host].heights[channel] = number + 1;
         if let Some(made_at) = self.orderer.made_at(channel, number) {
-            self.metrics.delivered(self.now - made_at);
+            let after = self.now - made_at;
+            self.metrics.delivered(after);
+            let is_honest = !self.hosts[host].is_byzantine;
+            if let Some(samples) = self.samples.as_mut().filter(|_| is_honest) {
+                samples.delivered(channel, number, host, after);
+            }
         }
     }
 }

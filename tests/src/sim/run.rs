@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     check::{Unmet, Violation, bound, unmet},
     options::{FaultClass, Options},
+    samples::Samples,
     world::World,
 };
 
@@ -40,6 +41,9 @@ pub struct Report {
     pub faults: Vec<(&'static str, u64)>,
     /// The hash of everything that the nodes did.
     pub digest: String,
+    /// What pictures are made of, if it was kept.
+    #[serde(skip)]
+    pub samples: Option<Samples>,
     /// What was not as it must be.
     pub failure: Option<Failure>,
 }
@@ -75,7 +79,8 @@ pub fn run(options: &Options, mut progress: impl FnMut(Duration)) -> Result<Repo
     if world.violation().is_none() {
         idle_faults(&mut world, options);
     }
-    Ok(report(&world, options, healed))
+    let samples = world.samples.take();
+    Ok(Report { samples, ..report(&world, options, healed) })
 }
 
 /// Ends all faults and waits until all is as it must be, and for a while longer.
@@ -167,6 +172,7 @@ fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report 
         healed_secs: healed.map(|after| after.as_secs_f64()),
         faults: world.fired().iter().map(|(class, count)| (class.as_str(), count)).collect(),
         digest: format!("{:016x}", world.digest()),
+        samples: None,
         failure: world.violation().map(|violation| failure(world, violation, options)),
     }
 }

@@ -20,6 +20,7 @@ use super::{
     options::{FaultClass, Options},
     orderer::Orderer,
     queue::Queue,
+    samples::Samples,
     trace::{Trace, What},
 };
 
@@ -40,6 +41,7 @@ pub struct World {
     pub(super) memory: Memory,
     pub(super) metrics: Metrics,
     pub(super) trace: Trace,
+    pub(super) samples: Option<Samples>,
     pub(super) issued: BTreeMap<PkiId, Issued>,
     /// Frames that each connection's driver has written since it was last asked.
     pub(super) written: Vec<(ConnId, u32)>,
@@ -92,7 +94,7 @@ impl World {
         let fork = |name| Draws::fork(options.seed, name);
         let layout = Layout::new(&options);
         let mut world = Self {
-            now: Instant::from_nanos(1_000_000_000),
+            now: BEGINNING,
             authority: Authority::new(fork("authority").bytes32()),
             hosts: Vec::new(),
             net: Network::new(options.seed, options.peers),
@@ -111,6 +113,7 @@ impl World {
             memory: Memory::default(),
             metrics: Metrics::new(options.peers),
             trace: Trace::new(4096.max(options.trace * 64)),
+            samples: options.samples.then(Samples::default),
             issued: BTreeMap::new(),
             written: Vec::new(),
             digest: Digest::default(),
@@ -127,6 +130,17 @@ impl World {
     /// Lets things happen for a while, or until a checker objects.
     pub fn run_for(&mut self, duration: Duration) {
         let until = self.now + duration;
+        while let Some(at) = self.sample_at().filter(|at| *at <= until) {
+            self.run_until(at);
+            if self.violation.is_some() {
+                return;
+            }
+            self.look_at_views();
+        }
+        self.run_until(until);
+    }
+
+    fn run_until(&mut self, until: Instant) {
         while self.violation.is_none() {
             let Some((at, planned)) = self.queue.pop(until) else {
                 self.now = until;
@@ -144,10 +158,25 @@ impl World {
         }
     }
 
+    /// Returns when the next sample is taken, if samples are kept.
+    fn sample_at(&self) -> Option<Instant> {
+        Some(BEGINNING + self.samples.as_ref()?.next())
+    }
+
+    fn look_at_views(&mut self) {
+        let (at, hosts) = (self.elapsed(), self.hosts.iter().zip(&self.metrics.alive));
+        let running = hosts.filter(|(host, _)| host.is_running() && !host.is_byzantine);
+        let views: Vec<_> =
+            running.map(|(host, alive)| (host.credentials.facts.pki_id, alive)).collect();
+        if let Some(samples) = &mut self.samples {
+            samples.looked(at, &views);
+        }
+    }
+
     /// Returns the time since the beginning.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.now - Instant::from_nanos(1_000_000_000)
+        self.now - BEGINNING
     }
 
     /// Returns what a wall clock that is right has counted since the simulation's origin.
@@ -473,3 +502,6 @@ impl World {
         self.layout.channels[channel].id.clone()
     }
 }
+
+/// When a run begins.
+const BEGINNING: Instant = Instant::from_nanos(1_000_000_000);
