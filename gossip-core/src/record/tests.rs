@@ -225,6 +225,7 @@ fn events() -> Vec<Event> {
         Outcome::Identity(facts),
         Outcome::Rejected("no".into()),
         Outcome::Failed("nobody knows".into()),
+        Outcome::Blocks(vec![(7, frame.clone()), (8, Bytes::new())]),
     ];
     let answered = |outcome| Event::JobDone(Completion { id: JobId::new(8), outcome });
     let mut events: Vec<_> = outcomes.into_iter().map(answered).collect();
@@ -266,7 +267,7 @@ fn commands() -> Vec<Command> {
         Command::SendLeadership { channel, is_declaration: true },
         Command::SetMetadata { metadata: body.clone() },
         Command::SendByCriteria { request, message: message(MessageKind::PrivateData), criteria },
-        Command::Send { message: message(MessageKind::StateRequest), nonce, to: Vec::new() },
+        Command::Send { message: message(MessageKind::PrivateRequest), nonce, to: Vec::new() },
         Command::Accept { kinds: MessageKind::ALL.to_vec() },
         Command::Acknowledge { conn, nonce, error: Some("full".to_owned()) },
         Command::Respond { conn, nonce, message: message(MessageKind::PrivateResponse) },

@@ -11,7 +11,7 @@ use crate::{
     Acks, Action, Chaincode, ChannelConfig, ChannelId, CloseReason, Command, Completion, Config,
     ConnId, Criteria, DialId, DialPurpose, Event, Fault, Identity, IdentityFacts, JobId, JobKind,
     Limits, Message, MessageKind, Notice, OrgId, Outcome, PeerEndpoints, PkiId, RequestId, Signed,
-    Stamp, TlsBinding, TooFewAcks, record::Malformed,
+    Stamp, StateConfig, TlsBinding, TooFewAcks, record::Malformed,
 };
 
 named_fields!(Config {
@@ -50,7 +50,18 @@ named_fields!(Config {
     leader_alive_threshold,
     identity_usage_threshold,
     job_timeout,
+    state,
     limits,
+});
+
+named_fields!(StateConfig {
+    enabled,
+    check_interval,
+    response_timeout,
+    batch_size,
+    max_retries,
+    block_buffer_size,
+    channel_size,
 });
 
 named_fields!(Limits {
@@ -91,6 +102,7 @@ named_fields!(Limits {
     pull_rounds_max,
     pull_hellos_max,
     pull_failures_max,
+    state_response_bytes_max,
 });
 
 code!(Event {
@@ -129,14 +141,13 @@ code!(Outcome {
     2 Identity(facts),
     3 Rejected(reason),
     4 Failed(reason),
+    5 Blocks(blocks),
 });
 
 code!(MessageKind {
     0 PrivateData,
     1 PrivateRequest,
     2 PrivateResponse,
-    3 StateRequest,
-    4 StateResponse,
 });
 
 code!(DialPurpose {
@@ -165,6 +176,7 @@ put!(JobKind {
     3 CheckAccess { channel, identity, message, secret },
     4 VerifyBlock { channel, number, block },
     5 Commit { channel, number, block },
+    6 ReadBlocks { channel, first, last, bytes_max },
 });
 
 put!(Notice {
@@ -188,6 +200,8 @@ put!(Notice {
     17 SigningFailed { reason },
     18 OwnIdentityElsewhere { endpoint },
     19 PeerMisbehaved { conn, pki_id, fault },
+    20 StateTransferStarted { channel, height, target },
+    21 StateTransferEnded { channel, height, is_complete },
 });
 
 impl Put for Action {
