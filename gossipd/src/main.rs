@@ -4,6 +4,7 @@ mod admin;
 mod config;
 mod crypto;
 mod demo;
+mod ledger;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Ledger(ledger::Args),
     Peers(admin::Args),
     Start(start::Args),
 }
@@ -36,7 +38,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let default = match cli.command {
-        Command::Demo(_) | Command::Peers(_) => "error",
+        Command::Demo(_) | Command::Ledger(_) | Command::Peers(_) => "error",
         Command::Start(_) => "info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
             demo::Ending::Missing => ExitCode::FAILURE,
             demo::Ending::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
         }),
+        Command::Ledger(args) => ledger::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Peers(args) => admin::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Start(args) => start::run(&args).map(|()| ExitCode::SUCCESS),
     };

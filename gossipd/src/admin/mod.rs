@@ -8,7 +8,7 @@ mod server;
 mod status;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::Settings;
 
@@ -17,12 +17,8 @@ pub(crate) use self::{args::Args, client::run, server::AdminSocket};
 /// Returns where a peer's socket is unless somebody says otherwise: in a folder of its own, which
 /// nobody else may enter.
 pub(crate) fn default_path(settings: &Settings) -> PathBuf {
-    let folder = settings.path("peer.fileSystemPath").unwrap_or(Path::new(FILE_SYSTEM_PATH));
-    folder.join(FOLDER).join("admin.sock")
+    settings.file_system_path().join(FOLDER).join("admin.sock")
 }
-
-/// Where Fabric's sample configuration keeps what a peer stores.
-const FILE_SYSTEM_PATH: &str = "/var/hyperledger/production";
 
 /// The folder of the socket.
 const FOLDER: &str = "gossipd-admin";

@@ -178,6 +178,11 @@ impl Settings {
         }
     }
 
+    /// Returns the folder of all that a peer stores.
+    pub(crate) fn file_system_path(&self) -> &Path {
+        self.path("peer.fileSystemPath").unwrap_or(Path::new(FILE_SYSTEM_PATH))
+    }
+
     /// Makes an error that names a key and where it is set.
     pub(crate) fn error(&self, key: &str, problem: impl fmt::Display) -> ConfigError {
         let place = self.settings.get(key).and_then(|setting| setting.place.as_deref());
@@ -272,6 +277,9 @@ fn read_setting(
         },
     }
 }
+
+/// As in Fabric's sample configuration.
+const FILE_SYSTEM_PATH: &str = "/var/hyperledger/production";
 
 const FILE_NAME: &str = "core.yaml";
 const SYSTEM_FOLDER: &str = "/etc/hyperledger/fabric";

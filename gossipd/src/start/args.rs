@@ -13,6 +13,9 @@ use super::notices;
 /// peer.address, listenAddress, addressAutoDetect, localMspId, mspConfigPath, maxRecvMsgSize,
 /// maxSendMsgSize and connectiontimeout.
 ///
+/// Verified blocks are kept below peer.fileSystemPath, and a peer that is started again goes on
+/// after them in all its channels. gossipd ledger shows, checks and copies them.
+///
 /// What happens is printed to stdout, a line each; logs go to stderr, and RUST_LOG says which.
 /// SIGTERM or Ctrl-C end the peer, with exit status 0. What cannot be used ends it with status 1
 /// and an error that names file and line.
@@ -25,7 +28,7 @@ pub(crate) struct Args {
 
     /// Joins the channel of this configuration block, in a file as "peer channel fetch" or
     /// configtxgen write it: the genesis block, or the latest configuration block. May be given
-    /// for several channels
+    /// for several channels. Not needed for channels of which there are blocks already
     #[arg(long, value_name = "FILE")]
     pub(crate) channel_block: Vec<PathBuf>,
 
@@ -46,6 +49,4 @@ fn after_help() -> String {
 pub(crate) const NOT_SUPPORTED: &str = "\
 Not supported yet: leader election and delivery of blocks from the ordering service (blocks come
 from other peers), state transfer, private data. Settings of these are checked and have no effect;
-nor has peer.keepalive.minInterval: clients that ping too often are not disconnected. Blocks
-are verified and passed on but not kept: a peer that is started again begins after its channel
-blocks.";
+nor has peer.keepalive.minInterval: clients that ping too often are not disconnected.";

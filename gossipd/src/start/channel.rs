@@ -2,10 +2,11 @@
 
 use std::{fs::File, io::Read, path::Path, sync::Arc};
 
+use bytes::Bytes;
 use gossip_core::{self as core, ChannelId, Endpoint, OrgId};
 use gossip_msp::{Anchor, ChannelConfig};
-use gossip_proto::common::Block;
-use prost::Message;
+
+use crate::ledger::header;
 
 /// A channel by one of its configuration blocks.
 #[derive(Clone, Debug)]
@@ -18,12 +19,12 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// Reads a file with one serialized `common.Block` in it, as `peer channel fetch config` and
-    /// `configtxgen` write it.
+    /// `configtxgen` write it. Returns the block, too.
     ///
     /// # Errors
     ///
     /// Names the file and what was expected of it.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+    pub(crate) fn read(path: &Path) -> Result<(Self, Bytes), String> {
         let name = path.display();
         let fault = |problem: String| format!("{name}: expected a configuration block: {problem}");
         let mut bytes = Vec::new();
@@ -32,11 +33,11 @@ impl Channel {
         if read.map_err(|error| fault(error.to_string()))? as u64 > BLOCK_BYTES_MAX {
             return Err(fault(format!("larger than {BLOCK_BYTES_MAX} bytes")));
         }
-        let bytes = bytes.into();
-        let config = ChannelConfig::from_block(&bytes).map_err(|error| fault(error.to_string()))?;
-        let block = Block::decode(bytes).map_err(|error| fault(error.to_string()))?;
-        let number = block.header.unwrap_or_default().number;
-        Ok(Self { number, config: Arc::new(config) })
+        let block = bytes.into();
+        let config = ChannelConfig::from_block(&block).map_err(|error| fault(error.to_string()))?;
+        let number =
+            header(&block).map_err(|expected| fault(format!("expected {expected}")))?.number;
+        Ok((Self { number, config: Arc::new(config) }, block))
     }
 
     /// Returns the channel's name as it travels.

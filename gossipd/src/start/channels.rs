@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,13 +13,14 @@ use gossip_tokio::tls::TlsError;
 use tokio::sync::mpsc;
 
 use super::{channel::Channel, judges::Judges};
+use crate::ledger::{Problem, Writer, is_same_block};
 
-/// The channels of a peer. As a ledger it keeps no block, only how many there are; of a
-/// configuration block it learns what holds from there on.
+/// The channels of a peer, each with a ledger of its own. Of a configuration block they learn what
+/// holds from there on.
 #[derive(Debug)]
 pub(crate) struct Channels {
     judges: Arc<Judges>,
-    states: Mutex<BTreeMap<ChannelId, State>>,
+    states: Mutex<BTreeMap<ChannelId, Joined>>,
     changes: mpsc::UnboundedSender<Change>,
 }
 
@@ -33,46 +35,44 @@ pub(crate) struct Change {
     pub(crate) membership: Option<ChannelConfig>,
 }
 
+/// A channel with its ledger, whose last configuration the channel has.
 #[derive(Debug)]
-struct State {
-    channel: Channel,
-    height: u64,
+pub(crate) struct Joined {
+    pub(crate) channel: Channel,
+    pub(crate) ledger: Writer,
 }
 
 impl Channels {
-    /// Begins with channels as their configuration blocks describe them, which are the last blocks
-    /// that the peer has. Returns what will change later, too.
+    /// Begins with channels as their ledgers have them. Returns what will change later, too.
     ///
     /// # Errors
     ///
     /// If the authorities for TLS cannot be used.
     pub(crate) fn new(
         judges: Arc<Judges>,
-        channels: Vec<Channel>,
+        joined: Vec<Joined>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Change>), TlsError> {
+        let channels: Vec<_> = joined.iter().map(|joined| joined.channel.clone()).collect();
         judges.learn(&channels)?;
         let (changes, changed) = mpsc::unbounded_channel();
-        let state = |channel: Channel| {
-            let height = channel.number.saturating_add(1);
-            (channel.id(), State { channel, height })
-        };
-        let states = Mutex::new(channels.into_iter().map(state).collect());
+        let states = joined.into_iter().map(|joined| (joined.channel.id(), joined));
+        let states = Mutex::new(states.collect());
         Ok((Self { judges, states, changes }, changed))
     }
 
     /// Lists the channels with their members and their number of blocks.
     pub(crate) fn list(&self) -> Vec<(ChannelId, ChannelConfig, u64)> {
-        let entry = |(id, state): (&ChannelId, &State)| {
-            (id.clone(), state.channel.membership(), state.height)
+        let entry = |(id, state): (&ChannelId, &Joined)| {
+            (id.clone(), state.channel.membership(), state.ledger.height())
         };
         self.lock().iter().map(entry).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ChannelId, State>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ChannelId, Joined>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reconfigure(&self, states: &mut BTreeMap<ChannelId, State>, next: Channel) {
+    fn reconfigure(&self, states: &mut BTreeMap<ChannelId, Joined>, next: Channel) {
         let id = next.id();
         let sequence = next.config.sequence();
         let mut change = Change { channel: id.clone(), sequence, membership: None };
@@ -95,30 +95,46 @@ impl Channels {
 
 impl Ledger for Channels {
     fn commit(&self, channel: &ChannelId, number: u64, block: &Bytes) -> Result<(), JobError> {
-        let fault = |problem: String| JobError::failed(format!("block {number}: {problem}"));
+        let fault = |problem: &dyn Display| JobError::failed(format!("block {number}: {problem}"));
         let mut states = self.lock();
-        let Some(state) = states.get_mut(channel) else {
-            return Err(fault(format!("channel {channel} was not joined")));
+        let Some(Joined { channel: state, ledger }) = states.get_mut(channel) else {
+            return Err(fault(&format!("channel {channel} was not joined")));
         };
-        if number < state.height {
-            return Ok(());
+        ledger.recover().map_err(|error| fault(&error))?;
+        let height = ledger.height();
+        if number < height {
+            return again(ledger, number, block);
         }
-        if number > state.height {
-            return Err(fault(format!("is not the next, {}", state.height)));
+        if number > height {
+            return Err(fault(&format!("is not the next, {height}")));
         }
         let next = match is_config_block(block) {
             true => {
-                let config = state.channel.config.update(block);
-                let config = Arc::new(config.map_err(|error| fault(error.to_string()))?);
+                let config = Arc::new(state.config.update(block).map_err(|error| fault(&error))?);
                 Some(Channel { number, config })
             }
             false => None,
         };
-        state.height = number.saturating_add(1);
+        ledger.append(std::slice::from_ref(block)).map_err(|error| match error.problem {
+            Problem::Unfit(_) => JobError::rejected(error.to_string()),
+            _ => fault(&error),
+        })?;
         if let Some(next) = next {
             self.reconfigure(&mut states, next);
         }
         Ok(())
+    }
+}
+
+/// Takes a block that is there, if it is that block.
+fn again(ledger: &mut Writer, number: u64, block: &Bytes) -> Result<(), JobError> {
+    if number < ledger.first() {
+        return Ok(());
+    }
+    let known = ledger.get(number).map_err(|error| JobError::failed(error.to_string()))?;
+    match is_same_block(&known, block) {
+        true => Ok(()),
+        false => Err(JobError::rejected(format!("another block {number} is in the ledger"))),
     }
 }
 

@@ -35,9 +35,9 @@ pub(crate) fn local_msp(settings: &Settings) -> Result<(Msp, SigningIdentity), B
 /// # Errors
 ///
 /// Names the setting or file, and what was expected of it.
-pub(crate) fn tls(
+pub(crate) fn tls<'a>(
     settings: &Settings,
-    channels: &[Channel],
+    channels: impl IntoIterator<Item = &'a Channel>,
 ) -> Result<Option<(TlsConfig, Option<Roots>)>, Box<Failure>> {
     if !settings.bool("peer.tls.enabled") {
         return Ok(None);

@@ -4,6 +4,7 @@ mod args;
 mod channel;
 mod channels;
 mod identity;
+mod joined;
 mod judges;
 mod node;
 mod notices;
@@ -12,7 +13,6 @@ use std::{
     env,
     error::Error,
     io::{self, Write},
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,7 +30,6 @@ use tracing::{error, info, warn};
 
 pub(crate) use self::args::Args;
 use self::{
-    channel::Channel,
     channels::{Change, Channels},
     judges::Judges,
     notices::{Form, Journal},
@@ -38,6 +37,7 @@ use self::{
 use crate::{
     admin::{self, AdminSocket},
     config::{self, Settings},
+    ledger::Folder,
 };
 
 /// Why something could not be made or done, for people.
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Box<Failure>> {
 async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    let channels = read_channels(&args.channel_block)?;
+    let joined = joined::open(&Folder::of(settings), &args.channel_block)?;
     let (own, signer) = identity::local_msp(settings)?;
     let config = node::config(settings, &signer)?;
     let options = node::grpc_options(settings, &config);
@@ -76,9 +76,9 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
         "endpoint": config.endpoint.as_str(),
         "id": settings.text("peer.id"),
     });
-    let tls = identity::tls(settings, &channels)?;
+    let tls = identity::tls(settings, joined.iter().map(|joined| &joined.channel))?;
     let judges = Arc::new(Judges::new(own, signer, tls.clone()));
-    let (channels, changes) = Channels::new(Arc::clone(&judges), channels)?;
+    let (channels, changes) = Channels::new(Arc::clone(&judges), joined)?;
     let channels = Arc::new(channels);
     let ledger = Arc::<Channels>::clone(&channels);
     let mut builder = Peer::builder(config, judges, ledger).options(options);
@@ -90,13 +90,15 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     let subscription = builder.subscribe(NOTICES_MAX);
     let (peer, address) = builder.listen(node::listen_address(settings)?).await?;
     info!("listening on {address}");
-    for (channel, config, height) in channels.list() {
-        let joined = peer.join_channel(channel.clone(), config, Some(height)).await;
-        joined.map_err(|error| format!("channel {channel}: {error}"))?;
-    }
     let form = if args.json { Form::Json } else { Form::Text };
     let mut journal = Journal::new(form, io::stdout());
     journal.write(Instant::now(), "started", &started)?;
+    for (channel, config, height) in channels.list() {
+        let joined = peer.join_channel(channel.clone(), config, Some(height)).await;
+        joined.map_err(|error| format!("channel {channel}: {error}"))?;
+        let fields = json!({ "channel": channel.to_string(), "height": height });
+        journal.write(Instant::now(), "channel_joined", &fields)?;
+    }
     let printer = task::spawn_blocking(move || print(journal, subscription));
     let answering = task::spawn(socket.serve(peer.clone()));
     let ending = tokio::select! {
@@ -108,20 +110,6 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     answering.abort();
     peer.stop().await;
     ending
-}
-
-/// Reads the files of channels, of which each may be there once.
-fn read_channels(files: &[PathBuf]) -> Result<Vec<Channel>, String> {
-    let mut channels: Vec<Channel> = Vec::new();
-    for file in files {
-        let channel = Channel::read(file)?;
-        if channels.iter().any(|other| other.id() == channel.id()) {
-            let (file, name) = (file.display(), channel.id());
-            return Err(format!("{file}: expected another channel: {name} is joined already"));
-        }
-        channels.push(channel);
-    }
-    Ok(channels)
 }
 
 /// Tells the node of changed channels until it stops.

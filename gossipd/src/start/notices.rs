@@ -109,6 +109,7 @@ impl<W: Write> Journal<W> {
 /// mean.
 pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("started", "peer org endpoint id", "this peer takes part: who it is; id is peer.id"),
+    ("channel_joined", "channel height", "this peer takes part: blocks below height are there"),
     ("member_alive", "peer endpoint", "a peer joined the network, or is back"),
     ("member_dead", "peer", "a peer could not be reached, or was silent for too long"),
     ("member_forgotten", "peer", "a dead peer was forgotten, or its identity holds no longer"),

@@ -1,6 +1,9 @@
 //! What is said of files that hold no chain.
 
-use std::{env, process, sync::atomic::AtomicU64, sync::atomic::Ordering};
+use std::{env, fs, process, sync::atomic::AtomicU64, sync::atomic::Ordering};
+
+use gossip_proto::common::Block;
+use prost::Message;
 
 use super::*;
 
@@ -39,11 +42,11 @@ fn errors_name_file_place_and_what_was_expected() {
         (vec![0xff; 9], 0, "varint of at most 5 bytes"),
         (vec![0xff, 0xff, 0xff, 0xff, 0x0f], 0, "at most 103809024 bytes"),
         (vec![5, 1, 2], 0, "a block of 5 bytes, found only 2"),
-        (vec![2, 0xff, 0xff], 0, "block 0, a channel's configuration"),
+        (vec![2, 0xff, 0xff], 0, "a serialized common.Block"),
         (whole[..first].to_vec(), first, "block 1, found the end"),
         (whole[..second - 1].to_vec(), first, "found only"),
         (swapped, first, "block 1, found block 2"),
-        (whole[first..].to_vec(), 0, "block 0"),
+        (whole[first..].to_vec(), 0, "block 0, found block 1"),
         (forged, second, "block 2 as signed by its orderers"),
     ] {
         let file = Temporary::new(&bytes);

@@ -1,22 +1,45 @@
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use gossip_core::Crypto;
 use gossip_msp::{Msp, MspConfig, SigningIdentity, Source};
+use gossip_proto::common::Block;
+use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::*;
+use crate::{ledger, start::joined, tests::Folder};
 
 /// A peer in the recorded channel, and all blocks of that.
-fn joined() -> (Channels, mpsc::UnboundedReceiver<Change>, Arc<Judges>, Vec<Bytes>) {
-    let blocks = recorded_blocks();
-    let file = temporary("genesis.block");
-    fs::write(&file, &blocks[0]).expect("a file");
-    let genesis = Channel::read(&file).expect("a configuration block");
-    let _ = fs::remove_file(&file);
-    let judges = Arc::new(judges());
-    let (channels, changes) =
-        Channels::new(Arc::clone(&judges), vec![genesis]).expect("no TLS to go wrong");
-    (channels, changes, judges, blocks)
+struct Peer {
+    channels: Channels,
+    changes: mpsc::UnboundedReceiver<Change>,
+    judges: Arc<Judges>,
+    blocks: Vec<Bytes>,
+    folder: Folder,
+}
+
+impl Peer {
+    fn new() -> Self {
+        let (blocks, folder) = (recorded_blocks(), Folder::new());
+        fs::write(folder.path().join("genesis.block"), &blocks[0]).expect("a file");
+        Self::start(blocks, folder)
+    }
+
+    fn start(blocks: Vec<Bytes>, folder: Folder) -> Self {
+        let genesis = folder.path().join("genesis.block");
+        let ledgers = ledger::Folder::below(folder.path());
+        let joined = joined::open(&ledgers, &[genesis]).expect("a configuration block");
+        let judges = Arc::new(judges());
+        let (channels, changes) =
+            Channels::new(Arc::clone(&judges), joined).expect("no TLS to go wrong");
+        Self { channels, changes, judges, blocks, folder }
+    }
+
+    fn restarted(self) -> Self {
+        let Self { channels, blocks, folder, .. } = self;
+        drop(channels);
+        Self::start(blocks, folder)
+    }
 }
 
 fn judges() -> Judges {
@@ -47,17 +70,10 @@ fn recorded_blocks() -> Vec<Bytes> {
     blocks
 }
 
-fn temporary(name: &str) -> PathBuf {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("gossipd-{}-{number}-{name}", std::process::id()))
-}
-
 /// SV-9, SV-10
 #[test]
 fn a_channel_is_followed_from_its_genesis_block_through_its_configurations() {
-    let (channels, mut changes, judges, blocks) = joined();
+    let Peer { channels, mut changes, judges, blocks, folder: _folder } = Peer::new();
     let [(id, membership, 1)] = &channels.list()[..] else { panic!("{:?}", channels.list()) };
     assert!(!membership.orgs.is_empty());
     let (mut configs, mut sequence) = (0, membership.sequence);
@@ -77,7 +93,7 @@ fn a_channel_is_followed_from_its_genesis_block_through_its_configurations() {
 
 #[test]
 fn a_block_is_taken_again_but_not_before_its_time_nor_of_another_channel() {
-    let (channels, _changes, _, blocks) = joined();
+    let Peer { channels, blocks, folder: _folder, .. } = Peer::new();
     let id = channels.list()[0].0.clone();
     assert!(channels.commit(&id, 2, &blocks[2]).is_err());
     assert!(channels.commit(&"other".into(), 1, &blocks[1]).is_err());
@@ -87,14 +103,44 @@ fn a_block_is_taken_again_but_not_before_its_time_nor_of_another_channel() {
 }
 
 #[test]
+fn another_block_in_the_place_of_one_is_rejected() {
+    let Peer { channels, blocks, folder: _folder, .. } = Peer::new();
+    let id = channels.list()[0].0.clone();
+    channels.commit(&id, 1, &blocks[1]).expect("the next block");
+    let verdict = channels.commit(&id, 1, &blocks[2]);
+    assert!(matches!(&verdict, Err(JobError::Rejected(_))), "{verdict:?}");
+    let mut other = Block::decode(blocks[2].clone()).expect("a block");
+    other.header.as_mut().expect("a header").previous_hash = Bytes::from_static(b"another");
+    let verdict = channels.commit(&id, 2, &other.encode_to_vec().into());
+    assert!(matches!(&verdict, Err(JobError::Rejected(_))), "{verdict:?}");
+    assert_eq!(channels.commit(&id, 2, &blocks[2]), Ok(()));
+}
+
+/// What was learnt of configurations is known after a restart, before any block comes.
+#[test]
+fn a_restarted_peer_goes_on_after_its_last_block_with_the_last_configuration() {
+    let peer = Peer::new();
+    let id = peer.channels.list()[0].0.clone();
+    for (number, block) in (0..).zip(&peer.blocks).take(50).skip(1) {
+        peer.channels.commit(&id, number, block).expect("the next block");
+    }
+    let before = peer.channels.list();
+    let Peer { channels, judges, blocks, folder: _folder, .. } = peer.restarted();
+    let [(_, before, height)] = &before[..] else { panic!("{before:?}") };
+    let [(_, membership, 50)] = &channels.list()[..] else { panic!("{:?}", channels.list()) };
+    assert_eq!((membership.sequence, *height), (before.sequence, 50));
+    judges.verify_block(&id, 50, &blocks[50]).expect("signed as the configuration asks");
+    channels.commit(&id, 50, &blocks[50]).expect("the next block");
+}
+
+#[test]
 fn what_is_no_configuration_block_is_refused_with_the_files_name() {
-    let blocks = recorded_blocks();
+    let (blocks, folder) = (recorded_blocks(), Folder::new());
     let ordinary = blocks.iter().find(|block| !is_config_block(block)).expect("one");
     for content in [&b""[..], b"text", &blocks[0][..100], &ordinary[..]] {
-        let file = temporary("wrong.block");
+        let file = folder.path().join("wrong.block");
         fs::write(&file, content).expect("a file");
         let error = Channel::read(&file).expect_err("no configuration");
-        let _ = fs::remove_file(&file);
         let expected = format!("{}: expected a configuration block: ", file.display());
         assert!(error.starts_with(&expected), "{error}");
     }

@@ -64,7 +64,7 @@ fn every_notice_has_the_fields_that_the_help_names_and_no_others() {
         documented.remove(name);
         assert!(help().contains(&format!("\n  {name}: ")), "{name}");
     }
-    assert_eq!(documented, ["started"].into(), "it is written elsewhere");
+    assert_eq!(documented, ["channel_joined", "started"].into(), "they are written elsewhere");
     assert!(help().lines().all(|line| line.chars().count() <= 100), "{}", help());
 }
 
