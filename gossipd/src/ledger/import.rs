@@ -20,7 +20,10 @@ pub(super) fn run(args: &Import) -> Result<(), Box<Failure>> {
     };
     let mut importer = Importer::new(&folder, &blocks, &first)?;
     let mut progress = Progress::new(format!("{}: imported", importer.store.channel()));
-    let mut result = importer.take(&blocks, &first);
+    let mut result = match importer.added {
+        0 => importer.take(&blocks, &first),
+        _ => Ok(()),
+    };
     while result.is_ok() {
         let block = match blocks.next() {
             None => break,
@@ -39,7 +42,7 @@ pub(super) fn run(args: &Import) -> Result<(), Box<Failure>> {
     let (channel, height) = (importer.store.channel(), importer.store.height());
     let (added, passed) = (importer.added, importer.passed);
     result.map_err(|error| format!("{error}; {channel} has height {height}"))?;
-    println!("{channel}: {added} blocks added, {passed} were there; height {height}");
+    println!("{channel}: height {height}; blocks added: {added}, there before: {passed}");
     Ok(())
 }
 
