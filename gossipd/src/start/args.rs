@@ -48,5 +48,5 @@ fn after_help() -> String {
 /// What a Fabric peer does and this one does not, for people.
 pub(crate) const NOT_SUPPORTED: &str = "\
 Not supported yet: leader election and delivery of blocks from the ordering service (blocks come
-from other peers), state transfer, private data. Settings of these are checked and have no effect;
-nor has peer.keepalive.minInterval: clients that ping too often are not disconnected.";
+from other peers), private data. Settings of these are checked and have no effect; nor has
+peer.keepalive.minInterval: clients that ping too often are not disconnected.";

@@ -124,6 +124,29 @@ impl Ledger for Channels {
         }
         Ok(())
     }
+
+    fn read_blocks(
+        &self,
+        channel: &ChannelId,
+        first: u64,
+        last: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<(u64, Bytes)>, JobError> {
+        let mut states = self.lock();
+        let Some(Joined { ledger, .. }) = states.get_mut(channel) else {
+            return Err(JobError::failed(format!("channel {channel} was not joined")));
+        };
+        let (mut blocks, mut bytes) = (Vec::new(), 0_usize);
+        for number in first.max(ledger.first())..ledger.height().min(last.saturating_add(1)) {
+            let block = ledger.get(number).map_err(|error| JobError::failed(error.to_string()))?;
+            bytes = bytes.saturating_add(block.len());
+            blocks.push((number, block));
+            if bytes >= bytes_max {
+                break;
+            }
+        }
+        Ok(blocks)
+    }
 }
 
 /// Takes a block that is there, if it is that block.

@@ -151,7 +151,6 @@ fn warn_of_what_is_not_done(settings: &Settings) {
         "peer.gossip.useLeaderElection",
         "peer.gossip.orgLeader",
         "peer.gossip.skipBlockVerification",
-        "peer.gossip.state.enabled",
     ];
     for key in asked.into_iter().filter(|key| settings.bool(key)) {
         warn!("{key} is true and has no effect");

@@ -78,6 +78,11 @@ fn set_numbers(settings: &Settings, config: &mut Config) -> Result<(), ConfigErr
     config.pull_peer_num = size("peer.gossip.pullPeerNum")?;
     config.max_connection_attempts = small("peer.gossip.maxConnectionAttempts")?;
     config.msg_expiration_factor = small("peer.gossip.msgExpirationFactor")?;
+    config.state.enabled = settings.bool("peer.gossip.state.enabled");
+    config.state.batch_size = settings.int("peer.gossip.state.batchSize");
+    config.state.block_buffer_size = size("peer.gossip.state.blockBufferSize")?;
+    config.state.max_retries = small("peer.gossip.state.maxRetries")?;
+    config.state.channel_size = size("peer.gossip.state.channelSize")?;
     config.limits.frames_in_flight_max = size("peer.gossip.recvBuffSize")?;
     config.limits.gossip_frames_max = size("peer.gossip.sendBuffSize")?;
     config.limits.frame_bytes_max = size("peer.maxRecvMsgSize")?;
@@ -99,6 +104,8 @@ fn set_times(settings: &Settings, config: &mut Config) {
     config.dial_timeout = gossip("dialTimeout");
     config.conn_timeout = gossip("connTimeout");
     config.alive_time_interval = gossip("aliveTimeInterval");
+    config.state.check_interval = gossip("state.checkInterval");
+    config.state.response_timeout = gossip("state.responseTimeout");
     config.leader_alive_threshold = gossip("election.leaderAliveThreshold");
     config.alive_expiration_timeout = match gossip("aliveExpirationTimeout") {
         time if time.is_zero() => config.alive_time_interval.saturating_mul(5),

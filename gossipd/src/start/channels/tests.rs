@@ -116,6 +116,28 @@ fn another_block_in_the_place_of_one_is_rejected() {
     assert_eq!(channels.commit(&id, 2, &blocks[2]), Ok(()));
 }
 
+#[test]
+fn blocks_are_read_as_they_were_committed_up_to_a_number_of_bytes() {
+    let Peer { channels, blocks, folder: _folder, .. } = Peer::new();
+    let id = channels.list()[0].0.clone();
+    for (number, block) in (0..).zip(&blocks).take(10).skip(1) {
+        channels.commit(&id, number, block).expect("the next block");
+    }
+    let read = |first, last, bytes_max| channels.read_blocks(&id, first, last, bytes_max);
+    let expected = |range: std::ops::Range<usize>| {
+        Ok(range.map(|number| (number as u64, blocks[number].clone())).collect::<Vec<_>>())
+    };
+    assert_eq!(read(2, 5, usize::MAX), expected(2..6));
+    assert_eq!(read(8, u64::MAX, usize::MAX), expected(8..10));
+    assert_eq!(read(10, 20, usize::MAX), expected(0..0));
+    assert_eq!(read(5, 2, usize::MAX), expected(0..0));
+    assert_eq!(read(2, 9, 1), expected(2..3));
+    let two = blocks[2].len() + blocks[3].len();
+    assert_eq!(read(2, 9, two), expected(2..4));
+    assert_eq!(read(2, 9, two + 1), expected(2..5));
+    assert!(channels.read_blocks(&"other".into(), 0, 1, 1).is_err());
+}
+
 /// What was learnt of configurations is known after a restart, before any block comes.
 #[test]
 fn a_restarted_peer_goes_on_after_its_last_block_with_the_last_configuration() {
