@@ -46,7 +46,8 @@ fn a_ledger_can_be_put_together_from_parts_but_not_with_a_gap() {
         file
     };
     let error = parts.refused(&["import", &export("1", "9")]);
-    assert!(error.contains("1-9: at byte 0: expected to begin the ledger of ch1, block 1, a"));
+    assert!(error.contains("1-9: at byte 0: expected block 1, a channel's configuration: "));
+    assert!(error.ends_with("; there is no ledger of ch1 that it follows\n"), "{error}");
     let told = parts.ledger(&["import", &export("0", "0")]);
     assert_eq!(told, "ch1: height 1; blocks added: 1, there before: 0\n");
     let error = parts.refused(&["import", &export("2", "9")]);
@@ -141,6 +142,25 @@ fn an_import_that_a_full_disk_ended_goes_on_when_there_is_room() {
     assert!(error.contains("gossipd-ledgers/ch1.redb: ") && error.contains("large"), "{error}");
     folder.ledger(&["import", RECORDED]);
     assert!(folder.ledger(&["verify"]).starts_with("ch1: blocks 0 to 67: "));
+}
+
+#[test]
+fn what_cannot_be_read_hides_no_other_ledger() {
+    let folder = Folder::new();
+    let output = folder.output(gossipd().args(["ledger", "info"]));
+    let said = String::from_utf8(output.stderr).expect("text");
+    let ledgers = folder.path.join("gossipd-ledgers");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
+    assert_eq!(said, format!("no ledgers in {}\n", ledgers.display()));
+    folder.ledger(&["import", RECORDED]);
+    fs::write(ledgers.join("a.redb"), "text").expect("a file");
+    for tool in ["info", "verify"] {
+        let output = folder.output(gossipd().args(["ledger", tool]));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("ch1"));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("a.redb: expected the blocks of a channel"), "{error}");
+    }
 }
 
 /// Where ledgers are kept in a test, which goes away with it.

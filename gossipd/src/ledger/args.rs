@@ -97,7 +97,7 @@ pub(super) struct Info {
 ///
 /// That each is as it was stored, by its checksum; that it follows the one before; and that those
 /// signed it whom the channel's configuration asks for at that point. The first block is taken as
-/// it is. The exit status is 0, or 1 with the first block that is wrong.
+/// it is. The exit status is 0, or 1 with the first block of each channel that is wrong.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Verify {
     /// A channel's name [default: all channels]

@@ -7,7 +7,7 @@ use std::{
     process,
 };
 
-use super::{Failure, args::Export, progress::Progress, store::Reader};
+use super::{Failure, args::Export, print, progress::Progress, store::Reader};
 
 pub(super) fn run(args: &Export) -> Result<(), Box<Failure>> {
     let file = args.place.folder()?.existing(&args.channel)?;
@@ -35,8 +35,7 @@ pub(super) fn run(args: &Export) -> Result<(), Box<Failure>> {
         let _ = fs::remove_file(&draft);
     }
     written?;
-    println!("{}: blocks {from} to {to} written to {name}", args.channel);
-    Ok(())
+    print(&format!("{}: blocks {from} to {to} written to {name}\n", args.channel))
 }
 
 fn write(reader: &mut Reader, draft: &Path, from: u64, to: u64) -> Result<(), Box<Failure>> {

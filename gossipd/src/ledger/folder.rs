@@ -1,7 +1,7 @@
 //! Where a peer keeps the blocks of its channels.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -99,6 +99,12 @@ impl Folder {
             )
         })?;
         Writer::create(&path, channel, block).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     chain::{Chain, channel_name, header, is_same_block},
     file::Blocks,
     folder::Folder,
+    print,
     progress::Progress,
     store::Writer,
 };
@@ -42,8 +43,7 @@ pub(super) fn run(args: &Import) -> Result<(), Box<Failure>> {
     let (channel, height) = (importer.store.channel(), importer.store.height());
     let (added, passed) = (importer.added, importer.passed);
     result.map_err(|error| format!("{error}; {channel} has height {height}"))?;
-    println!("{channel}: height {height}; blocks added: {added}, there before: {passed}");
-    Ok(())
+    print(&format!("{channel}: height {height}; blocks added: {added}, there before: {passed}\n"))
 }
 
 /// Takes the blocks of a channel, many at a time.
@@ -67,7 +67,8 @@ impl Importer {
             true => (Writer::open(&file)?, 0),
             false => {
                 Chain::begin(first).map_err(|expected| {
-                    blocks.fault(format!("to begin the ledger of {channel}, {expected}"))
+                    let problem = format!("there is no ledger of {channel} that it follows");
+                    blocks.fault(format!("{expected}; {problem}"))
                 })?;
                 (folder.create(&channel, first)?, 1)
             }

@@ -1,24 +1,15 @@
 //! What is in ledgers.
 
-use std::{
-    fs,
-    io::{self, ErrorKind, Write},
-};
+use std::fs;
 
 use serde_json::json;
 
-use super::{Failure, args::Info, hex, readers, store::Reader};
+use super::{Failure, args::Info, hex, print, read_each, store::Reader};
 
 pub(super) fn run(args: &Info) -> Result<(), Box<Failure>> {
-    let readers = readers(&args.place.folder()?, args.channel.as_deref())?;
-    let mut text = String::new();
-    for mut reader in readers {
-        text += &describe(&mut reader, args.json)?;
-    }
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    read_each(&args.place.folder()?, args.channel.as_deref(), |reader| {
+        print(&describe(reader, args.json)?)
+    })
 }
 
 fn describe(reader: &mut Reader, as_json: bool) -> Result<String, Box<Failure>> {

@@ -12,7 +12,10 @@ mod progress;
 mod store;
 mod verify;
 
-use std::error::Error;
+use std::{
+    error::Error,
+    io::{self, ErrorKind, Write},
+};
 
 pub(crate) use self::{
     args::Args,
@@ -41,17 +44,45 @@ pub(crate) fn run(args: &Args) -> Result<(), Box<Failure>> {
     }
 }
 
-/// Opens the ledgers of a folder to read them: that of one channel, or all.
-fn readers(folder: &Folder, channel: Option<&str>) -> Result<Vec<Reader>, Box<Failure>> {
+/// Reads the ledger of one channel, or all in a folder, one after the other.
+///
+/// # Errors
+///
+/// What was wrong with any of them, when all were read.
+fn read_each(
+    folder: &Folder,
+    channel: Option<&str>,
+    mut read: impl FnMut(&mut Reader) -> Result<(), Box<Failure>>,
+) -> Result<(), Box<Failure>> {
     let files = match channel {
         Some(channel) => vec![folder.existing(channel)?],
         None => folder.files()?,
     };
-    let mut readers = Vec::new();
-    for file in files {
-        readers.push(Reader::open(&file)?);
+    if files.is_empty() {
+        eprintln!("no ledgers in {folder}");
     }
-    Ok(readers)
+    let mut problems = Vec::new();
+    for file in files {
+        let done = match Reader::open(&file) {
+            Ok(mut reader) => read(&mut reader),
+            Err(error) => Err(error.into()),
+        };
+        problems.extend(done.err().map(|error| error.to_string()));
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems.join("\n").into()),
+    }
+}
+
+/// Writes a text to stdout. Whoever wants no more of it is not bothered.
+fn print(text: &str) -> Result<(), Box<Failure>> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("stdout: {error}").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,19 +1,20 @@
 //! Whether all blocks are as they should be.
 
-use super::{Failure, args::Verify, chain::Chain, hex, progress::Progress, readers, store::Reader};
+use super::{
+    Failure, args::Verify, chain::Chain, hex, print, progress::Progress, read_each, store::Reader,
+};
 
 pub(super) fn run(args: &Verify) -> Result<(), Box<Failure>> {
-    for mut reader in readers(&args.place.folder()?, args.channel.as_deref())? {
-        let chain = check(&mut reader)?;
-        println!(
-            "{}: blocks {} to {}: checksums, links and signatures hold; last hash {}",
+    read_each(&args.place.folder()?, args.channel.as_deref(), |reader| {
+        let chain = check(reader)?;
+        print(&format!(
+            "{}: blocks {} to {}: checksums, links and signatures hold; last hash {}\n",
             reader.channel(),
             reader.first(),
             chain.height().saturating_sub(1),
             hex(&chain.tip()),
-        );
-    }
-    Ok(())
+        ))
+    })
 }
 
 /// Follows the chain from its first block to its last.
