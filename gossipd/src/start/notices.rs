@@ -146,6 +146,16 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
         "the ledger did not take a block: the channel stands still until it does. It is tried again, \
          with pauses up to 5 minutes; not told again unless the reason is another",
     ),
+    (
+        "state_transfer_started",
+        "channel height target",
+        "this peer is behind, and fetches ranges of blocks from others; target is their height",
+    ),
+    (
+        "state_transfer_ended",
+        "channel height complete",
+        "all that others have was fetched (complete), or nobody sent it: then it is tried again",
+    ),
     ("connection_opened", "peer inbound", "a peer was authenticated; inbound if it dialled"),
     ("connection_closed", "peer reason", "such a connection ended"),
     ("dial_failed", "endpoint error", "nobody answers there, or not as a gossip peer does"),
@@ -258,6 +268,14 @@ fn about_channels(notice: &Notice) -> Option<(&'static str, Value)> {
         Notice::BlockCommitted { channel, number } => {
             ("block_committed", json!({ "channel": name(channel), "number": number }))
         }
+        Notice::StateTransferStarted { channel, height, target } => (
+            "state_transfer_started",
+            json!({ "channel": name(channel), "height": height, "target": target }),
+        ),
+        Notice::StateTransferEnded { channel, height, is_complete } => (
+            "state_transfer_ended",
+            json!({ "channel": name(channel), "height": height, "complete": is_complete }),
+        ),
         Notice::CommitFailed { channel, number, reason } => (
             "commit_failed",
             json!({ "channel": name(channel), "number": number, "reason": reason }),

@@ -41,6 +41,8 @@ fn all() -> Vec<Notice> {
         Notice::Leadership { channel: channel.clone(), pki_id: peer, stamp, is_declaration: true },
         Notice::BlockReceived { channel: channel.clone(), number: 7, block, from: peer },
         Notice::BlockCommitted { channel: channel.clone(), number: 7 },
+        Notice::StateTransferStarted { channel: channel.clone(), height: 1, target: 9 },
+        Notice::StateTransferEnded { channel: channel.clone(), height: 9, is_complete: true },
         Notice::CommitFailed { channel, number: 8, reason: "disk full".into() },
         Notice::SigningFailed { reason: "no key".into() },
         Notice::OwnIdentityElsewhere { endpoint: Some(endpoint()) },
