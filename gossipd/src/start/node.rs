@@ -87,11 +87,6 @@ fn set_numbers(settings: &Settings, config: &mut Config) -> Result<(), ConfigErr
     config.limits.gossip_frames_max = size("peer.gossip.sendBuffSize")?;
     config.limits.frame_bytes_max = size("peer.maxRecvMsgSize")?;
     config.limits.sent_frame_bytes_max = size("peer.maxSendMsgSize")?;
-    let state = &mut config.state;
-    state.batch_size = settings.int("peer.gossip.state.batchSize");
-    state.max_retries = small("peer.gossip.state.maxRetries")?;
-    state.block_buffer_size = size("peer.gossip.state.blockBufferSize")?;
-    state.channel_size = size("peer.gossip.state.channelSize")?;
     Ok(())
 }
 
@@ -112,9 +107,6 @@ fn set_times(settings: &Settings, config: &mut Config) {
     config.state.check_interval = gossip("state.checkInterval");
     config.state.response_timeout = gossip("state.responseTimeout");
     config.leader_alive_threshold = gossip("election.leaderAliveThreshold");
-    config.state.enabled = settings.bool("peer.gossip.state.enabled");
-    config.state.check_interval = gossip("state.checkInterval");
-    config.state.response_timeout = gossip("state.responseTimeout");
     config.alive_expiration_timeout = match gossip("aliveExpirationTimeout") {
         time if time.is_zero() => config.alive_time_interval.saturating_mul(5),
         time => time,
