@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
 use gossip_core::DialPurpose;
 use gossip_tokio::{
     tls::{TlsConfig, certificate_hash},
@@ -27,7 +28,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
-use crate::support::{Authority, Issued, Server, connect, loopback, transport};
+use crate::support::{Authority, Issued, Server, connect, loopback, next_frame, transport};
 
 /// C-10.
 #[tokio::test]
@@ -133,6 +134,26 @@ async fn authorities_can_be_replaced_between_two_dials() {
     ping(&dialler, server.addr).await.expect_err("the authority is not trusted yet");
     tls.set_roots(&before.roots().and(&after.roots())).unwrap();
     ping(&dialler, server.addr).await.unwrap();
+}
+
+#[tokio::test]
+async fn certificates_can_be_replaced_between_two_connections() {
+    let (before, after) = (Authority::new("before"), Authority::new("after"));
+    let [server_tls, client_tls] = [loopback(&before), loopback(&before)];
+    let mut server = Server::start(Some(server_tls.clone())).await;
+    let dialler = transport(Some(client_tls.clone()));
+    let (mut old, old_there) = connect(&dialler, &mut server).await;
+    let renewed = after.issue("127.0.0.1");
+    server_tls.replace(&TlsConfig::new(&renewed.pair(), &after.roots()).unwrap());
+    ping(&dialler, server.addr).await.expect_err("the new authority is not trusted yet");
+    client_tls.replace(&loopback(&after));
+    let (new, there) = connect(&dialler, &mut server).await;
+    let (new, there) = (new.tls.unwrap(), there.tls.unwrap());
+    assert_eq!(new.remote, Some(certificate_hash(&renewed.der)));
+    assert_eq!((there.local, there.remote), (certificate_hash(&renewed.der), Some(new.local)));
+    assert_ne!(old.tls.as_ref().unwrap().local, new.local);
+    old_there.writer.send(Bytes::from_static(b"still open"));
+    assert_eq!(next_frame(&mut old.incoming).await, "still open");
 }
 
 /// W-43.

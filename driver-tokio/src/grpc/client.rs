@@ -129,7 +129,8 @@ impl Dialler {
         let Some(tls) = &self.tls else {
             return Ok((remote, None, Io::Plain(socket)));
         };
-        let stream = TlsConnector::from(tls.client())
+        let client = tls.client();
+        let stream = TlsConnector::from(Arc::clone(&client.config))
             .connect(server_name(endpoint)?, socket)
             .await
             .map_err(|error| fail(&format_args!("TLS: {error}")))?;
@@ -137,7 +138,7 @@ impl Dialler {
         if session.alpn_protocol() != Some(ALPN_H2) {
             return Err(fail(&"TLS: the server does not speak HTTP/2 (no ALPN protocol h2)"));
         }
-        let binding = tls.dialled(session.peer_certificates());
+        let binding = client.bind(session.peer_certificates());
         Ok((remote, Some(binding), Io::Tls(Box::new(stream.into()))))
     }
 

@@ -175,8 +175,9 @@ async fn handshake(
     let Some(tls) = tls else {
         return Ok((Io::Plain(socket), None));
     };
-    let stream = TlsAcceptor::from(tls.server()).accept(socket).await?;
-    let binding = tls.accepted(stream.get_ref().1.peer_certificates());
+    let server = tls.server();
+    let stream = TlsAcceptor::from(Arc::clone(&server.config)).accept(socket).await?;
+    let binding = server.bind(stream.get_ref().1.peer_certificates());
     Ok((Io::Tls(Box::new(stream.into())), Some(binding)))
 }
 

@@ -5,7 +5,7 @@ mod verifier;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use gossip_core::TlsBinding;
@@ -111,13 +111,40 @@ impl Roots {
     }
 }
 
-/// How a peer uses TLS. Clones are cheap, and share the authorities that are trusted.
+/// How a peer uses TLS. Clones are cheap, and change together.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
-    server_pair: KeyPair,
-    client_pair: KeyPair,
-    server: Arc<ServerConfig>,
-    client: Arc<RwLock<Arc<ClientConfig>>>,
+    current: Arc<RwLock<Sides>>,
+}
+
+/// What holds for connections that begin now.
+#[derive(Clone, Debug)]
+struct Sides {
+    server: Side<ServerConfig>,
+    client: Side<ClientConfig>,
+}
+
+/// How connections begin on one side, and the certificate that is shown there.
+#[derive(Debug)]
+pub(crate) struct Side<C> {
+    pub(crate) config: Arc<C>,
+    pair: KeyPair,
+}
+
+impl<C> Side<C> {
+    /// Binds a connection that began like this to the certificates on it.
+    pub(crate) fn bind(&self, remote: Option<&[CertificateDer<'_>]>) -> TlsBinding {
+        TlsBinding {
+            local: self.pair.hash(),
+            remote: remote.and_then(|chain| chain.first()).map(certificate_hash),
+        }
+    }
+}
+
+impl<C> Clone for Side<C> {
+    fn clone(&self) -> Self {
+        Self { config: Arc::clone(&self.config), pair: self.pair.clone() }
+    }
 }
 
 impl TlsConfig {
@@ -145,12 +172,9 @@ impl TlsConfig {
         roots: &Roots,
     ) -> Result<Self, TlsError> {
         let verifier = Arc::new(AnyClientCert::new(provider()));
-        Ok(Self {
-            server_pair: server.clone(),
-            client_pair: client.clone(),
-            server: server_config(server, verifier)?,
-            client: Arc::new(RwLock::new(client_config(client, roots)?)),
-        })
+        let server = Side { config: server_config(server, verifier)?, pair: server.clone() };
+        let client = Side { config: client_config(client, roots)?, pair: client.clone() };
+        Ok(Self { current: Arc::new(RwLock::new(Sides { server, client })) })
     }
 
     /// Serves only those with a certificate of these authorities: `peer.tls.clientAuthRequired`.
@@ -158,14 +182,16 @@ impl TlsConfig {
     /// # Errors
     ///
     /// If the certificates cannot be used for TLS.
-    pub fn require_client_auth(mut self, authorities: &Roots) -> Result<Self, TlsError> {
+    pub fn require_client_auth(self, authorities: &Roots) -> Result<Self, TlsError> {
         // Go clients keep their certificate to themselves if a list of names lacks theirs (W-44).
         let store = Arc::clone(&authorities.store);
         let verifier = WebPkiClientVerifier::builder_with_provider(store, provider())
             .clear_root_hint_subjects()
             .build()
             .map_err(|error| TlsError::new(&authorities.name, "authorities of clients", error))?;
-        self.server = server_config(&self.server_pair, verifier)?;
+        let mut sides = self.write();
+        sides.server.config = server_config(&sides.server.pair, verifier)?;
+        drop(sides);
         Ok(self)
     }
 
@@ -175,27 +201,32 @@ impl TlsConfig {
     ///
     /// If the certificates cannot be used for TLS; nothing changed then.
     pub fn set_roots(&self, roots: &Roots) -> Result<(), TlsError> {
-        let client = client_config(&self.client_pair, roots)?;
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        let client = &mut self.write().client;
+        client.config = client_config(&client.pair, roots)?;
         Ok(())
     }
 
-    pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.server)
+    /// Goes by the certificates and authorities of another from the next connection on, as all
+    /// clones of this do. Connections that are open keep theirs.
+    pub fn replace(&self, by: &Self) {
+        let sides = by.read().clone();
+        *self.write() = sides;
     }
 
-    pub(crate) fn client(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.client.read().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn server(&self) -> Side<ServerConfig> {
+        self.read().server.clone()
     }
 
-    /// Binds a connection that was accepted to the certificates on it.
-    pub(crate) fn accepted(&self, remote: Option<&[CertificateDer<'_>]>) -> TlsBinding {
-        bind(&self.server_pair, remote)
+    pub(crate) fn client(&self) -> Side<ClientConfig> {
+        self.read().client.clone()
     }
 
-    /// Binds a connection that was dialled to the certificates on it.
-    pub(crate) fn dialled(&self, remote: Option<&[CertificateDer<'_>]>) -> TlsBinding {
-        bind(&self.client_pair, remote)
+    fn read(&self) -> RwLockReadGuard<'_, Sides> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Sides> {
+        self.current.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -203,13 +234,6 @@ impl TlsConfig {
 #[must_use]
 pub fn certificate_hash(der: &CertificateDer<'_>) -> [u8; 32] {
     Sha256::digest(der).into()
-}
-
-fn bind(local: &KeyPair, remote: Option<&[CertificateDer<'_>]>) -> TlsBinding {
-    TlsBinding {
-        local: local.hash(),
-        remote: remote.and_then(|chain| chain.first()).map(certificate_hash),
-    }
 }
 
 fn server_config(

@@ -1,6 +1,9 @@
 //! What judges identities, requests, blocks and connections for a peer.
 
-use std::{fmt::Display, sync::Arc};
+use std::{
+    fmt::Display,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use gossip_core::{
@@ -9,7 +12,9 @@ use gossip_core::{
 use gossip_msp::{AccessError, BlockVerifier, Msp, SigningIdentity, Trust};
 use gossip_tokio::tls::{Roots, TlsConfig, TlsError};
 
-use super::{channel::Channel, identity};
+use crate::config::Settings;
+
+use super::{Failure, channel::Channel, identity};
 
 /// Goes by the local MSP and by the configurations of the peer's channels.
 #[derive(Debug)]
@@ -17,8 +22,17 @@ pub(crate) struct Judges {
     signer: SigningIdentity,
     trust: Trust,
     verifier: BlockVerifier,
-    /// What TLS goes by, and the authorities that the settings name.
-    tls: Option<(TlsConfig, Option<Roots>)>,
+    tls: Option<Mutex<Tls>>,
+}
+
+/// What TLS goes by.
+#[derive(Debug)]
+struct Tls {
+    config: TlsConfig,
+    /// The authorities that the settings name.
+    own: Option<Roots>,
+    /// Whose authorities are trusted besides.
+    channels: Vec<Channel>,
 }
 
 impl Judges {
@@ -28,6 +42,7 @@ impl Judges {
         signer: SigningIdentity,
         tls: Option<(TlsConfig, Option<Roots>)>,
     ) -> Self {
+        let tls = tls.map(|(config, own)| Mutex::new(Tls { config, own, channels: Vec::new() }));
         Self { signer, trust: Trust::new(own), verifier: BlockVerifier::new(), tls }
     }
 
@@ -41,13 +56,32 @@ impl Judges {
             self.trust.set_channel(Arc::clone(config));
             self.verifier.set_config(Arc::clone(config));
         }
-        let Some((tls, own)) = &self.tls else {
+        let Some(tls) = &self.tls else {
             return Ok(());
         };
-        match identity::roots(own.clone(), channels)? {
-            Some(roots) => tls.set_roots(&roots),
+        let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+        tls.channels = channels.to_vec();
+        match identity::roots(tls.own.clone(), channels)? {
+            Some(roots) => tls.config.set_roots(&roots),
             None => Ok(()),
         }
+    }
+
+    /// Reads the certificates for TLS anew, and goes by them from the next connection on.
+    ///
+    /// # Errors
+    ///
+    /// Names the setting or file, and what was expected of it; all is as before then.
+    pub(crate) fn renew_tls(&self, settings: &Settings) -> Result<(), Box<Failure>> {
+        let Some(tls) = &self.tls else {
+            return Ok(());
+        };
+        let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((config, own)) = identity::tls(settings, &tls.channels)? {
+            tls.config.replace(&config);
+            tls.own = own;
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ mod node;
 mod notices;
 
 use std::{
+    convert::Infallible,
     env,
     error::Error,
     io::{self, Write},
@@ -22,7 +23,7 @@ use gossip_tokio::{Item, Peer, Subscription};
 use serde_json::json;
 use tokio::{
     runtime::{Handle, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     task,
 };
@@ -66,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Box<Failure>> {
 async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let hangup = signal(SignalKind::hangup())?;
     let joined = joined::open(&Folder::of(settings), &args.channel_block)?;
     let (own, signer) = identity::local_msp(settings)?;
     let config = node::config(settings, &signer)?;
@@ -81,7 +83,8 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     let (channels, changes) = Channels::new(Arc::clone(&judges), joined)?;
     let channels = Arc::new(channels);
     let ledger = Arc::<Channels>::clone(&channels);
-    let mut builder = Peer::builder(config, judges, ledger).options(options);
+    let crypto = Arc::<Judges>::clone(&judges);
+    let mut builder = Peer::builder(config, crypto, ledger).options(options);
     if let Some((tls, _)) = tls {
         builder = builder.tls(tls);
     }
@@ -105,6 +108,7 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
         printed = printer => printed?.map_err(|error| format!("stdout: {error}").into()),
+        never = renew_tls(hangup, &judges, settings) => match never {},
         () = follow(&peer, changes) => Err("the node has stopped".into()),
     };
     answering.abort();
@@ -128,6 +132,20 @@ async fn follow(peer: &gossip_tokio::Handle, mut changes: mpsc::UnboundedReceive
         }
         if let Err(error) = peer.suspect_peers().await {
             error!("identities were not judged anew: {error}");
+        }
+    }
+}
+
+/// Reads the certificates for TLS anew whenever the process is asked to.
+async fn renew_tls(mut hangup: Signal, judges: &Judges, settings: &Settings) -> Infallible {
+    loop {
+        // It is the process's own stream of signals, and does not end.
+        if hangup.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        match judges.renew_tls(settings) {
+            Ok(()) => info!("TLS certificates were read anew: they hold from here on"),
+            Err(error) => error!("TLS goes on with the certificates as before: {error}"),
         }
     }
 }

@@ -143,8 +143,8 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     (
         "commit_failed",
         "channel number reason",
-        "the ledger did not take a block: the channel stands still until it does. It is tried again, \
-         with pauses up to 5 minutes; not told again unless the reason is another",
+        "the ledger did not take a block: the channel stands still until it does. It is tried \
+         again, with pauses up to 5 minutes; not told again unless the reason is another",
     ),
     (
         "state_transfer_started",
