@@ -109,7 +109,8 @@ impl Settings {
                 Family::Other => {}
             }
         }
-        let variables = variables.keys().filter(|name| name.starts_with("CORE_PEER_GOSSIP_"));
+        let is_near = |name: &&String| VARIABLES.iter().any(|start| name.starts_with(start));
+        let variables = variables.keys().filter(is_near);
         warnings.extend(variables.map(|name| format!("{name}: no such key; ignored")));
         match problems.is_empty() {
             true => Ok(Self { settings, warnings }),
@@ -280,6 +281,9 @@ fn read_setting(
 
 /// As in Fabric's sample configuration.
 const FILE_SYSTEM_PATH: &str = "/var/hyperledger/production";
+
+/// What the variables of [`Family::Gossip`] and [`Family::Near`] begin with.
+const VARIABLES: [&str; 3] = ["CORE_PEER_GOSSIP_", "CORE_PEER_TLS_", "CORE_PEER_KEEPALIVE_"];
 
 const FILE_NAME: &str = "core.yaml";
 const SYSTEM_FOLDER: &str = "/etc/hyperledger/fabric";

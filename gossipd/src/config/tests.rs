@@ -389,11 +389,16 @@ fn unknown_gossip_keys_of_the_file_are_errors_and_others_at_most_warnings() {
     assert_eq!(problems(yaml, &[]), expected);
     assert_eq!(problems("peer:\n  gossip: 3\n", &[]), ["core.yaml:2: peer.gossip: no such key"]);
     let yaml = "peer:\n  tls: {certificate: x}\n  gateway: {enabled: true}\nvm: {endpoint: y}\n";
-    let variables = [("CORE_PEER_GOSSIP_SKIPHANDSHAKE", "true"), ("CORE_VM_ENDPOINT", "z")];
+    let variables = [
+        ("CORE_PEER_GOSSIP_SKIPHANDSHAKE", "true"),
+        ("CORE_PEER_TLS_CERT_FILES", "x"),
+        ("CORE_VM_ENDPOINT", "z"),
+    ];
     let settings = load(yaml, &variables).expect("settings");
-    let [tls, variable] = settings.warnings() else { panic!("{:?}", settings.warnings()) };
+    let [tls, variable, other] = settings.warnings() else { panic!("{:?}", settings.warnings()) };
     assert!(tls.ends_with("core.yaml:2: peer.tls.certificate: no such key; ignored"), "{tls}");
     assert_eq!(variable, "CORE_PEER_GOSSIP_SKIPHANDSHAKE: no such key; ignored");
+    assert_eq!(other, "CORE_PEER_TLS_CERT_FILES: no such key; ignored");
 }
 
 #[test]

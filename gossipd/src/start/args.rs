@@ -18,8 +18,8 @@ use super::notices;
 ///
 /// What happens is printed to stdout, a line each; logs go to stderr, and RUST_LOG says which.
 /// SIGHUP has it read the files of peer.tls anew, for connections from then on; for all else it
-/// must be started again. SIGTERM or Ctrl-C end the peer, with exit status 0. What cannot be used ends it with status 1
-/// and an error that names file and line.
+/// must be started again. SIGTERM or Ctrl-C end the peer, with exit status 0. What cannot be used
+/// ends it with status 1 and an error that names file and line.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = NOT_SUPPORTED, after_long_help = after_help())]
 pub(crate) struct Args {

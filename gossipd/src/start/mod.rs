@@ -13,6 +13,7 @@ use std::{
     convert::Infallible,
     env,
     error::Error,
+    future,
     io::{self, Write},
     sync::Arc,
     time::{Duration, Instant},
@@ -138,16 +139,13 @@ async fn follow(peer: &gossip_tokio::Handle, mut changes: mpsc::UnboundedReceive
 
 /// Reads the certificates for TLS anew whenever the process is asked to.
 async fn renew_tls(mut hangup: Signal, judges: &Judges, settings: &Settings) -> Infallible {
-    loop {
-        // It is the process's own stream of signals, and does not end.
-        if hangup.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
+    while hangup.recv().await.is_some() {
         match judges.renew_tls(settings) {
             Ok(()) => info!("TLS certificates were read anew: they hold from here on"),
             Err(error) => error!("TLS goes on with the certificates as before: {error}"),
         }
     }
+    future::pending().await
 }
 
 /// Prints notices until the node stops. A slow reader of stdout delays nobody else.

@@ -77,6 +77,23 @@ fn the_gossip_endpoint_replaces_the_peers_address() {
     assert_eq!(endpoints(&[no_port]), Err(expected.to_owned()));
 }
 
+/// 95-service.md §2.1: so that others can dial it.
+#[test]
+fn an_address_without_a_host_gets_one_of_this_machine() {
+    let detect = ("CORE_PEER_ADDRESSAUTODETECT", "true");
+    let any = ("CORE_PEER_ADDRESS", "0.0.0.0:7051");
+    for variables in [&[any][..], &[detect], &[any, detect]] {
+        match (made(variables), local_ipv4()) {
+            (Ok(config), Some(ip)) => assert_eq!(config.endpoint, format!("{ip}:7051").into()),
+            (Err(error), None) => assert!(error.contains("expected a host"), "{error}"),
+            (made, ip) => panic!("{made:?} on {ip:?}"),
+        }
+    }
+    let named = ("CORE_PEER_GOSSIP_ENDPOINT", "inside:1");
+    let config = made(&[detect, named]).expect("detection is not needed");
+    assert_eq!(config.endpoint, "inside:1".into());
+}
+
 #[test]
 fn what_is_no_endpoint_is_named() {
     for variable in
