@@ -60,6 +60,28 @@ pub fn start(
     start_with(Watchers::default(), config, backends, pool, transport, counters)
 }
 
+/// As [`start`], and records what the node is told and does, if it is to be recorded.
+///
+/// # Errors
+///
+/// As [`start`].
+///
+/// # Panics
+///
+/// As [`start`].
+#[cfg(feature = "record")]
+pub fn start_recorded(
+    recording: Option<crate::Recording>,
+    config: Config,
+    backends: Backends,
+    pool: CryptoPool,
+    transport: Arc<dyn Transport>,
+    counters: Arc<Counters>,
+) -> Result<(Handle, Acceptor), ConfigError> {
+    let watchers = Watchers { recording, ..Watchers::default() };
+    start_with(watchers, config, backends, pool, transport, counters)
+}
+
 /// As [`start`], with some who watch from the start.
 pub(crate) fn start_with(
     watchers: Watchers,

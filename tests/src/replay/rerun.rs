@@ -7,8 +7,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use bytes::Bytes;
 use gossip_core::{
-    Action, Event, Instant, Node,
+    Action, ConnId, Event, Instant, Node,
     record::{Acted, Digest, Record},
 };
 
@@ -66,7 +67,7 @@ pub fn rerun(input: impl Read, trace: usize) -> Result<Report, super::LogError> 
         }
     };
     let mut run = Rerun {
-        told: Told { at: header.start, record: 0, text: "the node is made".to_owned() },
+        told: Told { at: header.start, record: 0, input: Input::Made },
         waiting: VecDeque::new(),
         refusal: None,
         digest: Digest::default(),
@@ -136,7 +137,33 @@ struct Rerun {
 struct Told {
     at: Instant,
     record: u64,
-    text: String,
+    input: Input,
+}
+
+/// What the node was told, described when that is asked for: frames are many.
+#[derive(Clone, Debug)]
+enum Input {
+    Made,
+    Frame(ConnId, Bytes),
+    Event(String),
+    Command(String),
+}
+
+impl Input {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Message { conn, frame } => Self::Frame(*conn, frame.clone()),
+            other => Self::Event(text::event(other)),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Made => "the node is made".to_owned(),
+            Self::Frame(conn, frame) => text::frame(*conn, frame),
+            Self::Event(text) | Self::Command(text) => text.clone(),
+        }
+    }
 }
 
 impl Rerun {
@@ -154,13 +181,13 @@ impl Rerun {
                 if let Event::Message { frame, .. } = &event {
                     self.counts.bytes_received += frame.len() as u64;
                 }
-                self.tell(at, number, text::event(&event));
+                self.tell(at, number, Input::of(&event));
                 node.handle(at, event);
                 self.poll(node);
             }
             Record::Command { at, command } => {
                 *self.counts.commands.entry(name).or_default() += 1;
-                self.tell(at, number, text::command(&command));
+                self.tell(at, number, Input::Command(text::command(&command)));
                 self.refusal = node.command(at, command).err().map(|error| error.to_string());
                 self.poll(node);
             }
@@ -170,15 +197,15 @@ impl Rerun {
         Ok(())
     }
 
-    fn tell(&mut self, at: Instant, record: u64, text: String) {
-        self.note(format!("{at} #{record} {text}"));
-        self.told = Told { at, record, text };
+    fn tell(&mut self, at: Instant, record: u64, input: Input) {
+        self.note(|| format!("{at} #{record} {}", input.text()));
+        self.told = Told { at, record, input };
     }
 
     /// Takes what the node did: it does not matter to the node when.
     fn poll(&mut self, node: &mut Node) {
         while let Some(action) = node.poll_action() {
-            self.note(format!("{:>14} → {}", "", text::action(&action)));
+            self.note(|| format!("{:>14} → {}", "", text::action(&action)));
             self.waiting.push_back((self.told.clone(), action));
         }
     }
@@ -225,7 +252,7 @@ impl Rerun {
     }
 
     fn differs(&self, told: &Told, expected: String, found: String) -> Step {
-        let Told { at, record, text: input } = told.clone();
+        let (Told { at, record, .. }, input) = (told.clone(), told.input.text());
         Err(Box::new(Difference { at, record, input, action: self.actions, expected, found }))
     }
 
@@ -233,7 +260,7 @@ impl Rerun {
         let owned = panic.downcast_ref::<String>().map(String::as_str);
         let message =
             owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        let Told { at, record, text: input } = self.told.clone();
+        let (Told { at, record, .. }, input) = (self.told.clone(), self.told.input.text());
         let (expected, found) = ("no panic".to_owned(), format!("a panic: {message}"));
         Box::new(Difference { at, record, input, action: self.actions, expected, found })
     }
@@ -249,12 +276,12 @@ impl Rerun {
         }
     }
 
-    fn note(&mut self, line: String) {
+    fn note(&mut self, line: impl FnOnce() -> String) {
         if self.trace.len() >= self.trace_max {
             self.trace.pop_front();
         }
         if self.trace_max > 0 {
-            self.trace.push_back(line);
+            self.trace.push_back(line());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What was told and done, in words.
 
 use bytes::Bytes;
-use gossip_core::{Action, Command, Event, Outcome};
+use gossip_core::{Action, Command, ConnId, Event, Notice, Outcome, record::Outline};
 
 use crate::sim::check::describe;
 
@@ -9,7 +9,7 @@ use crate::sim::check::describe;
 pub(super) fn event(event: &Event) -> String {
     match event {
         Event::Tick => "the timer is due".to_owned(),
-        Event::Message { conn, frame } => format!("← on {conn}: {}", described(frame)),
+        Event::Message { conn, frame } => self::frame(*conn, frame),
         Event::Connected { conn, dial: Some(dial), remote, .. } => {
             format!("connection {conn} to {remote}, dial {dial}")
         }
@@ -30,11 +30,25 @@ pub(super) fn event(event: &Event) -> String {
     }
 }
 
+/// Describes a frame that came.
+pub(super) fn frame(conn: ConnId, frame: &Bytes) -> String {
+    format!("← on {conn}: {}", described(frame))
+}
+
 /// Describes a command in one line.
 pub(super) fn command(command: &Command) -> String {
     let text = match command {
         Command::GossipBlock { channel, number, block } => {
             format!("GossipBlock {number} of {channel}, {} bytes", block.len())
+        }
+        Command::Send { message, to, .. } => {
+            format!("Send of a {:?} to {} peers", message.kind, to.len())
+        }
+        Command::SendByCriteria { request, message, .. } => {
+            format!("SendByCriteria {request} of a {:?}", message.kind)
+        }
+        Command::Respond { conn, message, .. } => {
+            format!("Respond on {conn} with a {:?}", message.kind)
         }
         Command::SetMetadata { metadata } => format!("SetMetadata of {} bytes", metadata.len()),
         other => format!("{other:?}"),
@@ -44,20 +58,17 @@ pub(super) fn command(command: &Command) -> String {
 
 /// Describes an action in one line.
 pub(super) fn action(action: &Action) -> String {
+    let outline = Outline::of(action);
     match action {
-        Action::Dial { dial, endpoint, purpose } => {
-            format!("dial {dial} of {endpoint} ({purpose:?})")
+        Action::Send { frame, .. } => format!("{outline}: {}", described(frame)),
+        Action::Notify(Notice::BlockReceived { channel, number, block, from }) => {
+            format!("{outline} {number} of {channel}, {} bytes, from {from}", block.len())
         }
-        Action::Send { conn, frame } => {
-            format!("a frame of {} bytes on {conn}: {}", frame.len(), described(frame))
-        }
-        Action::Close { conn, reason } => format!("close {conn}: {reason}"),
-        Action::Job(job) => {
-            let kind = format!("{:?}", job.kind());
-            let name = kind.split([' ', '(']).next().unwrap_or_default();
-            format!("job {}: {name}", job.id())
+        Action::Notify(Notice::Message { from, message, .. }) => {
+            format!("{outline}: {:?} of {} from {from}", message.kind, message.channel)
         }
         Action::Notify(notice) => format!("notice {}", cut(format!("{notice:?}"))),
+        Action::Dial { .. } | Action::Close { .. } | Action::Job(_) => outline.to_string(),
     }
 }
 
@@ -94,6 +105,7 @@ fn outcome(outcome: &Outcome) -> String {
         Outcome::Accepted => "it holds".to_owned(),
         Outcome::Signature(signature) => format!("a signature of {} bytes", signature.len()),
         Outcome::Identity(facts) => format!("{} of {}", facts.pki_id, facts.org),
+        Outcome::Blocks(blocks) => format!("{} blocks", blocks.len()),
         Outcome::Rejected(why) => format!("rejected: {why}"),
         Outcome::Failed(why) => format!("failed: {why}"),
         other => format!("{other:?}"),
