@@ -15,7 +15,11 @@ use gossip_core::{
 };
 use gossip_tests::{
     replay::{Difference, Ending, Verdict, rerun},
-    sim::crypto::{Authority, Backend, Key, Readers},
+    sim::{
+        Faults, Options,
+        crypto::{Authority, Backend, Key, Readers},
+        run as run_sim,
+    },
 };
 use gossip_tokio::{CryptoPool, Handle, Item, Peer, Recording, Subscription};
 use tokio::time::timeout;
@@ -38,6 +42,31 @@ fn a_recorded_run_of_real_peers_is_the_same_the_second_time() {
     }
     assert_eq!(counts.refused, 1, "{report}");
     assert_eq!(report.digest, rerun(&log[..], 0).expect("a log").digest);
+}
+
+#[test]
+fn a_peer_of_a_simulation_does_the_same_the_second_time_whatever_struck_it() {
+    let options = |seed, record| Options {
+        peers: 6,
+        faults: Faults::all(),
+        duration: Duration::from_secs(60),
+        record,
+        ..Options::new(seed)
+    };
+    let b1 = || Some("b1".to_owned());
+    let mut runs = (1..30).map(|seed| run_sim(&options(seed, b1()), |_| {}).expect("a run"));
+    let report = runs.find(|report| report.logs.len() > 1).expect("one in which it starts again");
+    for (life, log) in report.logs.iter().enumerate() {
+        let again = rerun(&log[..], 0).expect("a log");
+        let is_last = life + 1 == report.logs.len();
+        let ending = if is_last { Ending::Complete } else { Ending::Open };
+        assert_eq!((&again.verdict, again.ending), (&Verdict::Same, Some(ending)), "{again}");
+        assert!(again.counts.actions["Send"] > 0, "{again}");
+    }
+    let unrecorded = run_sim(&options(report.seed, None), |_| {}).expect("a run");
+    assert_eq!(unrecorded.digest, report.digest, "to be recorded changes nothing");
+    let error = run_sim(&options(1, Some("c9".to_owned())), |_| {}).expect_err("nobody");
+    assert_eq!(error, "no peer is called \"c9\": expected a0 to b2");
 }
 
 #[test]

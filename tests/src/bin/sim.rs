@@ -49,6 +49,10 @@ struct Args {
     /// Draws how blocks spread and how peers come to know each other.
     #[arg(long, value_name = "FILE.svg", conflicts_with = "seeds")]
     plot: Option<PathBuf>,
+    /// Records a peer, such as a0, in a file for the replay tool. Each time that it starts again
+    /// begins another: FILE.1, FILE.2 and so on.
+    #[arg(long, num_args = 2, value_names = ["PEER", "FILE"], conflicts_with = "seeds")]
+    record: Option<Vec<String>>,
     /// Writes a line of JSON for each run, instead of a table.
     #[arg(long)]
     json: bool,
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-        if let Err(error) = draw(&args, &report) {
+        if let Err(error) = draw(&args, &report).and_then(|()| write_logs(&args, &report)) {
             eprintln!("sim: {error}");
             return ExitCode::from(2);
         }
@@ -90,6 +94,7 @@ impl Args {
             bound: self.bound_seconds.map(Duration::from_secs_f64),
             trace: self.trace as usize,
             samples: self.plot.is_some(),
+            record: self.record.as_ref().map(|peer_and_file| peer_and_file[0].clone()),
             block_interval: Duration::from_secs_f64(self.block_seconds),
             ..Options::new(seed)
         }
@@ -100,6 +105,15 @@ fn draw(args: &Args, report: &Report) -> Result<(), String> {
     let (Some(path), Some(samples)) = (&args.plot, &report.samples) else { return Ok(()) };
     let picture = picture(&args.options(report.seed), report, samples);
     std::fs::write(path, picture).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write_logs(args: &Args, report: &Report) -> Result<(), String> {
+    let Some([_, file]) = args.record.as_deref() else { return Ok(()) };
+    for (life, log) in report.logs.iter().enumerate() {
+        let file = if life == 0 { file.clone() } else { format!("{file}.{life}") };
+        std::fs::write(&file, log).map_err(|error| format!("{file}: {error}"))?;
+    }
+    Ok(())
 }
 
 fn progress(args: &Args, seed: u64, time: Duration, start: Instant) {

@@ -63,6 +63,17 @@ impl Layout {
         layout
     }
 
+    /// Returns the number of the peer that has a name.
+    ///
+    /// # Errors
+    ///
+    /// If none has.
+    pub fn host(&self, name: &str) -> Result<usize, String> {
+        let found = self.names.iter().position(|other| other == name);
+        let last = self.names.last().map_or("", String::as_str);
+        found.ok_or_else(|| format!("no peer is called {name:?}: expected a0 to {last}"))
+    }
+
     /// Returns the organisation of a peer, by number.
     #[must_use]
     pub fn org_of(&self, host: usize) -> usize {

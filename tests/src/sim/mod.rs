@@ -31,6 +31,7 @@ mod network;
 mod options;
 mod orderer;
 mod queue;
+mod record;
 mod run;
 mod samples;
 mod trace;

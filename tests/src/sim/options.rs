@@ -22,6 +22,8 @@ pub struct Options {
     pub trace: usize,
     /// Whether samples are kept for pictures. The run is the same.
     pub samples: bool,
+    /// The name of the peer whose node is recorded, if one is. The run is the same.
+    pub record: Option<String>,
     /// The mean pause between two blocks of the orderers, over all channels.
     pub block_interval: Duration,
 }
@@ -39,6 +41,7 @@ impl Options {
             bound: None,
             trace: 60,
             samples: false,
+            record: None,
             block_interval: Duration::from_secs(1),
         }
     }

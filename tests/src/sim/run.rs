@@ -44,6 +44,9 @@ pub struct Report {
     /// What pictures are made of, if it was kept.
     #[serde(skip)]
     pub samples: Option<Samples>,
+    /// The logs of the peer that was recorded, one for each time that it started.
+    #[serde(skip)]
+    pub logs: Vec<Vec<u8>>,
     /// What was not as it must be.
     pub failure: Option<Failure>,
 }
@@ -79,8 +82,8 @@ pub fn run(options: &Options, mut progress: impl FnMut(Duration)) -> Result<Repo
     if world.violation().is_none() {
         idle_faults(&mut world, options);
     }
-    let samples = world.samples.take();
-    Ok(Report { samples, ..report(&world, options, healed) })
+    let (samples, logs) = (world.samples.take(), world.recorder.finish());
+    Ok(Report { samples, logs, ..report(&world, options, healed) })
 }
 
 /// Ends all faults and waits until all is as it must be, and for a while longer.
@@ -173,6 +176,7 @@ fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report 
         faults: world.fired().iter().map(|(class, count)| (class.as_str(), count)).collect(),
         digest: format!("{:016x}", world.digest()),
         samples: None,
+        logs: Vec::new(),
         failure: world.violation().map(|violation| failure(world, violation, options)),
     }
 }

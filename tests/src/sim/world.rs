@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use gossip_core::{
     Action, ChannelId, Command, ConnId, Event, Instant, Node, Notice, PkiId, UnixTime,
+    record::Writer,
 };
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
     options::{FaultClass, Options},
     orderer::Orderer,
     queue::Queue,
+    record::Recorder,
     samples::Samples,
     trace::{Trace, What},
 };
@@ -42,6 +44,7 @@ pub struct World {
     pub(super) metrics: Metrics,
     pub(super) trace: Trace,
     pub(super) samples: Option<Samples>,
+    pub(super) recorder: Recorder,
     pub(super) issued: BTreeMap<PkiId, Issued>,
     /// Frames that each connection's driver has written since it was last asked.
     pub(super) written: Vec<(ConnId, u32)>,
@@ -93,6 +96,7 @@ impl World {
         options.check()?;
         let fork = |name| Draws::fork(options.seed, name);
         let layout = Layout::new(&options);
+        let recorded = options.record.as_deref().map(|name| layout.host(name)).transpose()?;
         let mut world = Self {
             now: BEGINNING,
             authority: Authority::new(fork("authority").bytes32()),
@@ -113,6 +117,7 @@ impl World {
             memory: Memory::default(),
             metrics: Metrics::new(options.peers),
             trace: Trace::new(4096.max(options.trace * 64)),
+            recorder: Recorder::new(recorded),
             samples: options.samples.then(Samples::default),
             issued: BTreeMap::new(),
             written: Vec::new(),
@@ -319,8 +324,10 @@ impl World {
 
     /// Gives an event to a node.
     pub(super) fn handle(&mut self, host: usize, event: Event) {
+        let now = self.now;
         if let Some(node) = &mut self.hosts[host].node {
-            node.handle(self.now, event);
+            self.recorder.write(host, |writer, log| writer.event(now, &event, log));
+            node.handle(now, event);
             self.drain(host);
         }
     }
@@ -328,8 +335,11 @@ impl World {
     /// Gives a command to a node, which may refuse it.
     pub(super) fn command(&mut self, host: usize, command: Command) {
         let Some(node) = &mut self.hosts[host].node else { return };
+        let now = self.now;
+        self.recorder.write(host, |writer, log| writer.command(now, &command, log));
         let text = format!("{command:?}").chars().take(60).collect::<String>();
-        if let Err(error) = node.command(self.now, command) {
+        if let Err(error) = node.command(now, command) {
+            self.recorder.write(host, |writer, log| writer.refused(&error, log));
             self.object("commands are taken", vec![host], format!("{text}: {error}"));
         }
         self.drain(host);
@@ -344,7 +354,9 @@ impl World {
         state.tick_at = None;
         let Some(node) = &mut state.node else { return };
         if node.poll_timeout().is_some_and(|at| at <= self.now) {
-            node.handle(self.now, Event::Tick);
+            let now = self.now;
+            self.recorder.write(host, |writer, log| writer.event(now, &Event::Tick, log));
+            node.handle(now, Event::Tick);
             let next = node.poll_timeout();
             self.observe(host, &Seen::Ticked { next });
         }
@@ -357,8 +369,13 @@ impl World {
         while let Some(action) = self.hosts[host].node.as_mut().and_then(Node::poll_action) {
             actions += 1;
             self.digest.action(self.now, host, &action);
+            self.recorder.write(host, |writer, _| {
+                writer.action(&action);
+                Ok(())
+            });
             self.perform(host, action);
         }
+        self.recorder.write(host, Writer::actions);
         self.return_credit(host);
         self.observe(host, &Seen::Batch { actions });
         self.plan_tick(host);
@@ -472,6 +489,7 @@ impl World {
             endpoints: (&self.layout.internal(ix), &self.layout.external(ix)),
             limits: &config.limits.clone(),
         };
+        self.recorder.started(ix, &config, self.now);
         host.node = Some(Node::new(config, self.now).expect("a set-up that a node can run with"));
         self.metrics.started(ix);
         self.befall(ix, "starts");
