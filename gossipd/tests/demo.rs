@@ -1,6 +1,7 @@
 //! The `demo` command as people run it.
 
 use std::{
+    fs,
     io::{self, BufRead, BufReader},
     process::{Command, Output, Stdio},
 };
@@ -47,6 +48,22 @@ fn a_missing_chain_file_is_an_error_that_names_it() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.starts_with("error: /no/such/file.chain: "), "{error}");
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn every_peer_can_be_recorded() {
+    let folder = std::env::temp_dir().join(format!("gossipd-demo-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.to_str().expect("UTF-8");
+    report(&["--blocks", "1", "--block-size", "10KiB", "--record", path]);
+    for peer in ["peer0.org1", "peer1.org1", "peer0.org2", "peer1.org2"] {
+        let log = fs::read(folder.join(format!("{peer}.log"))).expect("a log");
+        assert!(log.starts_with(b"gossip\r\n") && log.len() > 10 << 10, "{peer}");
+    }
+    fs::remove_dir_all(&folder).expect("the folder goes");
+    let output = demo(&["--record", path]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with(&format!("error: --record {path}: ")), "{error}");
 }
 
 #[test]

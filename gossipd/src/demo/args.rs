@@ -55,6 +55,10 @@ pub(crate) struct Args {
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
     pub(crate) timeout: Duration,
 
+    /// Writes everything that the nodes are told and do to files in this folder, one for each peer
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) record: Option<PathBuf>,
+
     /// Prints one JSON object instead of the table, and no live view
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,6 +1,7 @@
 //! The peers of a demonstration, each put together as any program would.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -11,7 +12,7 @@ use gossip_core::{
 };
 use gossip_msp::{BlockVerifier, Identities, SigningIdentity};
 use gossip_tokio::{
-    Backends, CryptoPool, Handle,
+    Backends, CryptoPool, Handle, Recording,
     grpc::{GossipService, GrpcOptions, GrpcTransport, Listener},
     runtime,
     tls::{Roots, TlsConfig},
@@ -91,9 +92,11 @@ pub(crate) async fn start(
     let mut peers = Vec::with_capacity(seats.len());
     for (index, seat) in seats.into_iter().enumerate() {
         let mut config = seat.config();
+        let recording = args.record.as_deref().map(|folder| recording(folder, &seat.name));
+        let recording = recording.transpose()?;
         config.rng_seed = rng_seed(seed, index as u64);
         config.bootstrap.extend((!seat.is_first).then(|| firsts[seat.org].clone()));
-        peers.push(seat.start(config, &orgs, supply, &channel_config, &pool).await?);
+        peers.push(seat.start(config, recording, &orgs, supply, &channel_config, &pool).await?);
     }
     Ok((peers, started))
 }
@@ -164,6 +167,7 @@ impl Seat {
     async fn start(
         self,
         config: Config,
+        recording: Option<Recording>,
         orgs: &[Organisation],
         supply: &Supply,
         channel_config: &ChannelConfig,
@@ -184,8 +188,9 @@ impl Seat {
         let options = self.options.clone();
         let transport =
             GrpcTransport::new(Some(self.tls), self.options, Arc::clone(&self.counters));
+        let (pool, transport) = (pool.clone(), Arc::new(transport));
         let (handle, acceptor) =
-            runtime::start(config, backends, pool.clone(), Arc::new(transport), self.counters)?;
+            runtime::start_recorded(recording, config, backends, pool, transport, self.counters)?;
         let life = acceptor.lifeline();
         tokio::spawn(self.listener.serve(GossipService::new(acceptor, &options), life));
         let height = Some(ledger.height());
@@ -199,6 +204,11 @@ impl Seat {
             ledger,
         })
     }
+}
+
+fn recording(folder: &Path, name: &str) -> Result<Recording, String> {
+    Recording::create(folder.join(format!("{name}.log")))
+        .map_err(|error| format!("--record {}: {error}", folder.display()))
 }
 
 fn rng_seed(seed: u64, index: u64) -> [u8; 32] {

@@ -37,6 +37,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     pub(crate) admin_socket: Option<PathBuf>,
 
+    /// Writes everything that the node is told and does to a file, from which its run can be
+    /// repeated elsewhere. It is as confidential as the peer's traffic, private data included, and
+    /// grows with it. If the file exists, .1 or the next free number is appended
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
     /// Prints JSON objects instead of text, one a line; --help describes them
     #[arg(long)]
     pub(crate) json: bool,

@@ -15,12 +15,13 @@ use std::{
     error::Error,
     future,
     io::{self, Write},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use gossip_core::Notice;
-use gossip_tokio::{Item, Peer, Subscription};
+use gossip_tokio::{Item, Peer, Recording, Subscription};
 use serde_json::json;
 use tokio::{
     runtime::{Handle, Runtime},
@@ -89,6 +90,9 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     if let Some((tls, _)) = tls {
         builder = builder.tls(tls);
     }
+    if let Some(path) = &args.record {
+        builder = builder.record(recording(path)?);
+    }
     let socket = args.admin_socket.clone().unwrap_or_else(|| admin::default_path(settings));
     let socket = AdminSocket::bind(&socket)?;
     let subscription = builder.subscribe(NOTICES_MAX);
@@ -115,6 +119,14 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
     answering.abort();
     peer.stop().await;
     ending
+}
+
+fn recording(path: &Path) -> Result<Recording, String> {
+    let recording =
+        Recording::create(path).map_err(|error| format!("--record {}: {error}", path.display()))?;
+    let path = recording.path().unwrap_or(path).display();
+    warn!("all that the node is told, private data included, is recorded in {path}");
+    Ok(recording)
 }
 
 /// Tells the node of changed channels until it stops.
