@@ -10,11 +10,11 @@ use gossip_core::{
     ChannelId, Crypto, Identity, IdentityFacts, JobError, OrgId, PkiId, Signed, UnixTime,
 };
 use gossip_msp::{AccessError, BlockVerifier, Msp, SigningIdentity, Trust};
-use gossip_tokio::tls::{Roots, TlsConfig, TlsError};
+use gossip_tokio::tls::TlsError;
 
 use crate::config::Settings;
 
-use super::{Failure, channel::Channel, identity};
+use super::{Failure, channel::Channel, tls::Tls};
 
 /// Goes by the local MSP and by the configurations of the peer's channels.
 #[derive(Debug)]
@@ -25,25 +25,11 @@ pub(crate) struct Judges {
     tls: Option<Mutex<Tls>>,
 }
 
-/// What TLS goes by.
-#[derive(Debug)]
-struct Tls {
-    config: TlsConfig,
-    /// The authorities that the settings name.
-    own: Option<Roots>,
-    /// Whose authorities are trusted besides.
-    channels: Vec<Channel>,
-}
-
 impl Judges {
     /// Knows the own organisation and no channel.
-    pub(crate) fn new(
-        own: Msp,
-        signer: SigningIdentity,
-        tls: Option<(TlsConfig, Option<Roots>)>,
-    ) -> Self {
-        let tls = tls.map(|(config, own)| Mutex::new(Tls { config, own, channels: Vec::new() }));
-        Self { signer, trust: Trust::new(own), verifier: BlockVerifier::new(), tls }
+    pub(crate) fn new(own: Msp, signer: SigningIdentity, tls: Option<Tls>) -> Self {
+        let (trust, verifier) = (Trust::new(own), BlockVerifier::new());
+        Self { signer, trust, verifier, tls: tls.map(Mutex::new) }
     }
 
     /// Goes by these channels from here on.
@@ -56,13 +42,8 @@ impl Judges {
             self.trust.set_channel(Arc::clone(config));
             self.verifier.set_config(Arc::clone(config));
         }
-        let Some(tls) = &self.tls else {
-            return Ok(());
-        };
-        let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
-        tls.channels = channels.to_vec();
-        match identity::roots(tls.own.clone(), channels)? {
-            Some(roots) => tls.config.set_roots(&roots),
+        match &self.tls {
+            Some(tls) => tls.lock().unwrap_or_else(PoisonError::into_inner).learn(channels),
             None => Ok(()),
         }
     }
@@ -73,15 +54,10 @@ impl Judges {
     ///
     /// Names the setting or file, and what was expected of it; all is as before then.
     pub(crate) fn renew_tls(&self, settings: &Settings) -> Result<(), Box<Failure>> {
-        let Some(tls) = &self.tls else {
-            return Ok(());
-        };
-        let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((config, own)) = identity::tls(settings, &tls.channels)? {
-            tls.config.replace(&config);
-            tls.own = own;
+        match &self.tls {
+            Some(tls) => tls.lock().unwrap_or_else(PoisonError::into_inner).renew(settings),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ mod joined;
 mod judges;
 mod node;
 mod notices;
+mod tls;
 
 use std::{
     convert::Infallible,
@@ -36,6 +37,7 @@ use self::{
     channels::{Change, Channels},
     judges::Judges,
     notices::{Form, Journal},
+    tls::Tls,
 };
 use crate::{
     admin::{self, AdminSocket},
@@ -80,14 +82,15 @@ async fn serve(args: &Args, settings: &Settings) -> Result<(), Box<Failure>> {
         "endpoint": config.endpoint.as_str(),
         "id": settings.text("peer.id"),
     });
-    let tls = identity::tls(settings, joined.iter().map(|joined| &joined.channel))?;
-    let judges = Arc::new(Judges::new(own, signer, tls.clone()));
+    let tls = Tls::new(settings, joined.iter().map(|joined| joined.channel.clone()).collect())?;
+    let tls_config = tls.as_ref().map(Tls::config);
+    let judges = Arc::new(Judges::new(own, signer, tls));
     let (channels, changes) = Channels::new(Arc::clone(&judges), joined)?;
     let channels = Arc::new(channels);
     let ledger = Arc::<Channels>::clone(&channels);
     let crypto = Arc::<Judges>::clone(&judges);
     let mut builder = Peer::builder(config, crypto, ledger).options(options);
-    if let Some((tls, _)) = tls {
+    if let Some(tls) = tls_config {
         builder = builder.tls(tls);
     }
     if let Some(path) = &args.record {

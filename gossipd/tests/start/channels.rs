@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     made_channel::MadeChannel,
-    org::{Organisation, free_ports},
+    org::{Organisation, authority, free_ports},
     process::{Running, command},
     source::BlockSource,
 };
@@ -63,6 +63,21 @@ fn peers_of_a_channel_tell_of_members_heights_and_the_blocks_that_reach_them() {
         expected
     );
     assert!(members.iter().all(|member| member["height"] == 4), "{told}");
+}
+
+/// The channel's configuration names the authorities of its members' certificates for TLS.
+#[test]
+fn clients_and_servers_are_known_by_the_authorities_of_their_channel() {
+    let org = Organisation::new();
+    let channel = MadeChannel::new(&org);
+    let genesis = org.folder.join("genesis.block");
+    fs::write(&genesis, &channel.genesis).expect("a file");
+    let [port, _] = free_ports();
+    let folder = org.peer("peer0", port, port);
+    fs::write(folder.join("tls/ca.crt"), authority("another").pem()).expect("a file");
+    let mut peer = Running::run(command(&folder, &[]).arg("--channel-block").arg(&genesis));
+    peer.wait_for("started");
+    BlockSource::start(&org, &channel, port).wait_for_company(1);
 }
 
 /// What no orderer signed is not taken, whoever pushes it.

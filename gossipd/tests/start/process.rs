@@ -103,4 +103,4 @@ impl Drop for Running {
 }
 
 /// How long anything may take; it takes a tenth of a second on a machine that does nothing else.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);

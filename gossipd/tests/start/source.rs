@@ -1,6 +1,6 @@
 //! A peer in the test's own process, which has blocks before others do.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gossip_core::{
@@ -12,11 +12,12 @@ use gossip_tokio::{
     Handle, Peer,
     tls::{KeyPair, Roots, TlsConfig},
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{
     made_channel::MadeChannel,
     org::{Organisation, free_ports},
+    process::WAIT_MAX,
 };
 
 /// A running peer that blocks come from. It verifies everything but blocks, which are its own.
@@ -75,10 +76,12 @@ impl BlockSource {
         self.runtime.block_on(async {
             let mut news = self.peer.subscribe(1).await.expect("it runs");
             let size = async || self.peer.channel_size(Self::channel()).await.expect("it runs");
-            while size().await != Some(count) {
-                let pause = std::time::Duration::from_millis(100);
-                let _ = tokio::time::timeout(pause, news.recv()).await;
-            }
+            let come = async {
+                while size().await != Some(count) {
+                    let _ = timeout(Duration::from_millis(100), news.recv()).await;
+                }
+            };
+            timeout(WAIT_MAX, come).await.expect("the others come to the channel");
         });
     }
 
