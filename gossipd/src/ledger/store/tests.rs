@@ -132,7 +132,7 @@ fn a_changed_record_is_found_by_its_checksum_and_named_with_what_to_do() {
 }
 
 /// Whatever single bit of the file changes, blocks that are read are those that were written, and
-/// nothing panics beyond.
+/// neither reading nor appending does worse than fail.
 #[test]
 fn no_changed_bit_gets_another_block_out() {
     let (folder, blocks) = (Folder::new(), recorded());
@@ -144,26 +144,43 @@ fn no_changed_bit_gets_another_block_out() {
     let (mut good, mut bad) = (0, 0);
     // Every place of the header, some of each page and of its start.
     let places: Vec<_> = (0..320)
-        .chain((0..whole.len()).step_by(1021))
+        .chain((0..whole.len()).step_by(4093))
         .chain((0..whole.len()).step_by(4096).map(|page| page + page / 4096 % 24))
         .collect();
     for (index, place) in places.into_iter().enumerate() {
         let mut damaged = whole.clone();
         damaged[place] ^= 1 << (index % 8);
         fs::write(&path, &damaged).expect("a file");
-        let Ok(mut reader) = Reader::open(&path) else {
-            bad += 1;
-            continue;
-        };
-        for number in 0..reader.height().min(8) {
-            match reader.get(number) {
-                Ok(block) => assert_eq!(block, blocks[number as usize], "byte {place}"),
-                Err(_) => bad += 1,
-            }
-            good += 1;
+        if let Ok(mut reader) = Reader::open(&path) {
+            read_all(&mut reader, &blocks, &mut good, &mut bad);
         }
+        // A file of its own: a lock is kept on one whose damage was too great to close it.
+        let path = folder.path().join(format!("{index}.redb"));
+        fs::write(&path, &damaged).expect("a file");
+        if let Ok(mut writer) = Writer::open(&path) {
+            bad += u32::from(writer.append(&blocks[4..5]).is_err());
+            read_all(&mut writer, &blocks, &mut good, &mut bad);
+        }
+        fs::remove_file(&path).expect("the file");
     }
     assert!(good > 0 && bad > 0, "{good} {bad}");
+}
+
+fn read_all(
+    store: &mut Store<impl ReadableDatabase>,
+    blocks: &[Bytes],
+    good: &mut u32,
+    bad: &mut u32,
+) {
+    for number in store.first()..store.height().min(8) {
+        match store.get(number) {
+            Ok(block) => {
+                assert_eq!(block, blocks[number as usize]);
+                *good += 1;
+            }
+            Err(_) => *bad += 1,
+        }
+    }
 }
 
 #[test]
