@@ -1,8 +1,9 @@
-//! The `start` and `peers` commands as operators run them: processes, files and sockets.
+//! Peers and what they keep, as operators run them: processes, files and sockets.
 
 mod channels;
 mod made_channel;
 mod org;
 mod process;
+mod restart;
 mod settings;
 mod source;

@@ -29,8 +29,18 @@ pub(crate) struct BlockSource {
 }
 
 impl BlockSource {
-    /// Starts a peer of the organisation in the channel.
+    /// Starts a peer of the organisation in the channel, which has the genesis block.
     pub(crate) fn start(org: &Organisation, channel: &MadeChannel, bootstrap: u16) -> Self {
+        Self::start_at(org, channel, bootstrap, 1)
+    }
+
+    /// Starts one that has all blocks below `height`.
+    pub(crate) fn start_at(
+        org: &Organisation,
+        channel: &MadeChannel,
+        bootstrap: u16,
+        height: u64,
+    ) -> Self {
         let folder = org.peer("source", 1, 1);
         let address = format!("127.0.0.1:{}", free_ports()[0]);
         let mspid = Organisation::MSPID;
@@ -53,10 +63,10 @@ impl BlockSource {
             let (peer, _) = builder.tls(tls).listen(&address).await.expect("a port");
             let orgs = vec![(OrgId::from(mspid), Vec::new())];
             let config = ChannelConfig { sequence: 0, orgs };
-            peer.join_channel(Self::channel(), config, Some(1)).await.expect("it runs");
+            peer.join_channel(Self::channel(), config, Some(height)).await.expect("it runs");
             peer
         });
-        Self { runtime, peer, pki_id: format!("{pki_id:#}"), height: 1 }
+        Self { runtime, peer, pki_id: format!("{pki_id:#}"), height }
     }
 
     /// Spreads the next block.
