@@ -11,7 +11,10 @@ mod tests;
 mod text;
 mod time;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -42,7 +45,8 @@ fn main() -> ExitCode {
         Command::Start(_) => "info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
     let ending = match cli.command {
         Command::Demo(args) => demo::run(&args).map(|ending| match ending {
             demo::Ending::Complete => ExitCode::SUCCESS,

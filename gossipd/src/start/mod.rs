@@ -186,6 +186,13 @@ fn warn_of_what_is_not_done(settings: &Settings) {
     for key in asked.into_iter().filter(|key| settings.bool(key)) {
         warn!("{key} is true and has no effect");
     }
+    if !settings.bool("peer.gossip.state.enabled") {
+        warn!(
+            "peer.gossip.state.enabled is false: whenever this peer is more than {} blocks behind \
+             its organisation's, it stays there",
+            settings.int("peer.gossip.maxBlockCountToStore").saturating_add(1)
+        );
+    }
 }
 
 /// Notices that wait to be printed; a slow reader loses the oldest beyond.
