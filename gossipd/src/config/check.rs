@@ -58,7 +58,7 @@ impl Settings {
                 format!("expected less than requestWaitTime, {:?}", time("requestWaitTime")),
             ),
             (
-                !expiry.is_zero() && expiry <= time("aliveTimeInterval"),
+                expiry <= time("aliveTimeInterval"),
                 "aliveExpirationTimeout",
                 format!("expected more than aliveTimeInterval, {:?}", time("aliveTimeInterval")),
             ),

@@ -113,7 +113,7 @@ impl Settings {
         let variables = variables.keys().filter(is_near);
         warnings.extend(variables.map(|name| format!("{name}: no such key; ignored")));
         match problems.is_empty() {
-            true => Ok(Self { settings, warnings }),
+            true => Ok(Self { settings, warnings }.with_derived()),
             false => Err(ConfigError { problems }),
         }
     }
@@ -191,6 +191,21 @@ impl Settings {
             Some(place) => format!("{place}: {problem}"),
             None => format!("{key}: {problem}"),
         })
+    }
+
+    /// Sets what follows from other settings, where it is not set.
+    fn with_derived(mut self) -> Self {
+        let mut time = self.duration("peer.gossip.aliveTimeInterval").saturating_mul(SILENCE);
+        for key in ["peer.gossip.aliveExpirationTimeout", "peer.gossip.reconnectInterval"] {
+            match self.duration(key) {
+                Duration::ZERO => {
+                    self.settings.get_mut(key).expect("a key of the table").value =
+                        Value::Duration(time);
+                }
+                set => time = set,
+            }
+        }
+        self
     }
 
     fn value(&self, key: &str) -> &Value {
@@ -284,6 +299,9 @@ const FILE_SYSTEM_PATH: &str = "/var/hyperledger/production";
 
 /// What the variables of [`Family::Gossip`] and [`Family::Near`] begin with.
 const VARIABLES: [&str; 3] = ["CORE_PEER_GOSSIP_", "CORE_PEER_TLS_", "CORE_PEER_KEEPALIVE_"];
+
+/// The silence after which a peer is taken for dead, in intervals of its proofs of life.
+const SILENCE: u32 = 5;
 
 const FILE_NAME: &str = "core.yaml";
 const SYSTEM_FOLDER: &str = "/etc/hyperledger/fabric";

@@ -48,16 +48,17 @@ impl Judges {
         }
     }
 
-    /// Reads the certificates for TLS anew, and goes by them from the next connection on.
+    /// Reads the certificates for TLS anew, and goes by them from the next connection on. Returns
+    /// whether there is TLS at all.
     ///
     /// # Errors
     ///
     /// Names the setting or file, and what was expected of it; all is as before then.
-    pub(crate) fn renew_tls(&self, settings: &Settings) -> Result<(), Box<Failure>> {
-        match &self.tls {
-            Some(tls) => tls.lock().unwrap_or_else(PoisonError::into_inner).renew(settings),
-            None => Ok(()),
+    pub(crate) fn renew_tls(&self, settings: &Settings) -> Result<bool, Box<Failure>> {
+        if let Some(tls) = &self.tls {
+            tls.lock().unwrap_or_else(PoisonError::into_inner).renew(settings)?;
         }
+        Ok(self.tls.is_some())
     }
 }
 

@@ -156,7 +156,8 @@ async fn follow(peer: &gossip_tokio::Handle, mut changes: mpsc::UnboundedReceive
 async fn renew_tls(mut hangup: Signal, judges: &Judges, settings: &Settings) -> Infallible {
     while hangup.recv().await.is_some() {
         match judges.renew_tls(settings) {
-            Ok(()) => info!("TLS certificates were read anew: they hold from here on"),
+            Ok(true) => info!("TLS certificates were read anew: they hold from here on"),
+            Ok(false) => info!("no TLS certificates to read anew: peer.tls.enabled is false"),
             Err(error) => error!("TLS goes on with the certificates as before: {error}"),
         }
     }

@@ -107,14 +107,8 @@ fn set_times(settings: &Settings, config: &mut Config) {
     config.state.check_interval = gossip("state.checkInterval");
     config.state.response_timeout = gossip("state.responseTimeout");
     config.leader_alive_threshold = gossip("election.leaderAliveThreshold");
-    config.alive_expiration_timeout = match gossip("aliveExpirationTimeout") {
-        time if time.is_zero() => config.alive_time_interval.saturating_mul(5),
-        time => time,
-    };
-    config.reconnect_interval = match gossip("reconnectInterval") {
-        time if time.is_zero() => config.alive_expiration_timeout,
-        time => time,
-    };
+    config.alive_expiration_timeout = gossip("aliveExpirationTimeout");
+    config.reconnect_interval = gossip("reconnectInterval");
 }
 
 /// Returns where the own organisation reaches the peer (SV-3).
