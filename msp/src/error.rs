@@ -33,6 +33,14 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// A name that others chose, of any length, for errors.
+pub(crate) fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect()
+}
+
+/// How much of such a name an error repeats, in characters.
+const SHOWN_MAX: usize = 64;
+
 /// Why an identity is not valid.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum IdentityError {

@@ -9,7 +9,7 @@ use gossip_proto::msp::SerializedIdentity;
 use prost::Message;
 
 use crate::ecdsa::SignatureError;
-use crate::error::IdentityError;
+use crate::error::{IdentityError, shown};
 use crate::key::PublicKey;
 use crate::msp::{Member, Msp};
 use crate::signing::pki_id_of;
@@ -222,7 +222,7 @@ fn judge(msps: &Msps, identity: &[u8]) -> Result<Valid, IdentityError> {
     let SerializedIdentity { mspid, id_bytes } =
         SerializedIdentity::decode(identity).map_err(|_| IdentityError::Undecodable)?;
     let Some(msp) = msps.get(mspid.as_str()) else {
-        return Err(IdentityError::UnknownMsp(mspid.chars().take(MSPID_SHOWN_MAX).collect()));
+        return Err(IdentityError::UnknownMsp(shown(&mspid)));
     };
     let Member { certificate, certifiers_id, roles } = msp.validate(&id_bytes)?;
     let facts = Facts {
@@ -242,9 +242,6 @@ fn judge(msps: &Msps, identity: &[u8]) -> Result<Valid, IdentityError> {
 
 /// The longest identity remembered, in bytes. Text before a PEM block may be of any length.
 const CACHED_LEN_MAX: usize = 16 << 10;
-
-/// How much of a stranger's MSP id an error repeats, in characters.
-const MSPID_SHOWN_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

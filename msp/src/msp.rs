@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::certificate::{self, Certificate, RevocationList, sha256};
 use crate::chain::{Authorities, ChainError};
-use crate::error::{ConfigError, IdentityError};
+use crate::error::{ConfigError, IdentityError, shown};
 use crate::key::PublicKey;
 use crate::pem;
 use crate::units::{Role, UnitRules};
@@ -132,7 +132,7 @@ impl Msp {
         if config.id.is_empty() {
             return Err(ConfigError::new("MSP id", "is empty, expected the organisation's id"));
         }
-        let rules = Rules::new(config).map_err(|error| error.within(&config.id))?;
+        let rules = Rules::new(config).map_err(|error| error.within(&shown(&config.id)))?;
         Ok(Self(Arc::new(rules)))
     }
 
@@ -161,12 +161,13 @@ impl Msp {
 
 impl Rules {
     fn new(config: &MspConfig) -> Result<Self, ConfigError> {
-        let intermediates = parse_authorities(&config.intermediate_certs)?;
         let unnamed = |(_, authority): &(_, Arc<Certificate>)| Arc::clone(authority);
-        let authorities = Authorities {
-            roots: parse_authorities(&config.root_certs)?.iter().map(unnamed).collect(),
-            intermediates: intermediates.iter().map(unnamed).collect(),
-        };
+        let roots: Vec<_> = parse_authorities(&config.root_certs)?.iter().map(unnamed).collect();
+        let mut intermediates = parse_authorities(&config.intermediate_certs)?;
+        // A root that is given as an intermediate too is a root.
+        intermediates.retain(|(_, one)| !roots.iter().any(|root| root.digest == one.digest));
+        let authorities =
+            Authorities { roots, intermediates: intermediates.iter().map(unnamed).collect() };
         if authorities.roots.is_empty() {
             return Err(ConfigError::new("root certificates", "none, expected at least one"));
         }

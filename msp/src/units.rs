@@ -1,7 +1,7 @@
 //! Which organisational units an identity must, and which it may, carry.
 
 use crate::chain::Authorities;
-use crate::error::{ConfigError, IdentityError};
+use crate::error::{ConfigError, IdentityError, shown};
 use crate::msp::{MspConfig, MspLevel, NodeOus, OuIdentifier, certifiers_id, parse_certificate};
 
 /// What an organisational unit, or a listed certificate, makes of a member.
@@ -32,7 +32,10 @@ impl UnitRules {
     pub(crate) fn new(config: &MspConfig, authorities: &Authorities) -> Result<Self, ConfigError> {
         let listed = config.ou_identifiers.iter().map(|ou| match &ou.certificate {
             Some(_) => Unit::new(ou, authorities),
-            None => Err(ConfigError::new(&ou.unit, "unit without the certificate of an authority")),
+            None => Err(ConfigError::new(
+                shown(&ou.unit),
+                "unit without the certificate of an authority",
+            )),
         });
         let units =
             config.node_ous.as_ref().map_or(Ok(Vec::new()), |ous| role_units(ous, config.level));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gossip_proto::common::ConfigGroup;
 use prost::Message;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, shown};
 
 /// A group, and the path by which errors name it.
 #[derive(Debug)]
@@ -116,20 +116,12 @@ pub(crate) fn is_channel_name(name: &str) -> bool {
         && name.bytes().all(is_allowed)
 }
 
-/// A name of any length, for errors.
-pub(crate) fn shown(name: &str) -> String {
-    name.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect()
-}
-
 fn list(names: &[&str]) -> String {
     names.join(", ")
 }
 
 /// The longest name of a channel, group, value or policy, in bytes.
 const NAME_LEN_MAX: usize = 249;
-
-/// How much of a wrong name an error repeats, in characters.
-const SHOWN_MAX: usize = 64;
 
 /// How deep groups are nested: the root, consortia, a consortium, an organisation.
 const DEPTH_MAX: usize = 4;

@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::channel_config::group::Group;
 use crate::channel_config::values::Level;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, shown};
 use crate::msp::{Msp, MspConfig, MspLevel, NodeOus, OuIdentifier, Source};
 use crate::wire::bytes_of;
 
@@ -110,7 +110,7 @@ impl Organisations {
         let msp = match self.known.get(&mspid) {
             Some((config, msp)) if *config == typed.config => msp.clone(),
             Some(_) => {
-                let problem = format!("{mspid:?} is defined in another way elsewhere");
+                let problem = format!("{:?} is defined in another way elsewhere", shown(&mspid));
                 return Err(within(ConfigError::new("MSP id", problem)));
             }
             None => {
@@ -171,7 +171,7 @@ fn set_up(config: &Bytes, level: Level) -> Result<Msp, ConfigError> {
     let config: FabricMspConfig = decode("config", config)?;
     let family = config.crypto_config.as_ref().map_or("", |crypto| &crypto.signature_hash_family);
     if !["", "SHA2"].contains(&family) {
-        let problem = format!("is {family:?}, expected SHA2");
+        let problem = format!("is {:?}, expected SHA2", shown(family));
         return Err(ConfigError::new("signature_hash_family", problem));
     }
     Msp::new(&MspConfig { level: level.into(), ..MspConfig::from_fabric(&config) })

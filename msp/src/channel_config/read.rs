@@ -13,12 +13,12 @@ use prost::Message;
 
 use crate::block;
 use crate::channel_config::ChannelConfig;
-use crate::channel_config::group::{Group, is_channel_name, shown};
+use crate::channel_config::group::{Group, is_channel_name};
 use crate::channel_config::organisation::{Organisation, Organisations};
 use crate::channel_config::values::{
     Level, application_capabilities, channel_capabilities, check_batches, check_hashing,
 };
-use crate::error::ConfigError;
+use crate::error::{ConfigError, shown};
 use crate::identities::Identities;
 use crate::policy::PolicyTree;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use gossip_proto::common::{BlockDataHashingStructure, Capabilities, HashingAlgorithm};
 use gossip_proto::orderer::{BatchSize, BatchTimeout};
 
-use crate::channel_config::group::{Group, shown};
-use crate::error::ConfigError;
+use crate::channel_config::group::Group;
+use crate::error::{ConfigError, shown};
 use crate::msp::MspLevel;
 
 /// How far the capabilities of a channel go; each includes those before it.

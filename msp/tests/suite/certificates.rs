@@ -15,8 +15,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
-/// The same certificate with the other of the two forms that its ECDSA signature, on P-256 or P-384,
-/// has.
+/// The same certificate with the other of the two forms that its ECDSA signature has, on P-256 or
+/// P-384.
 pub(crate) fn mirrored(pem: &str) -> String {
     let der = der_of(pem);
     let certificate = Certificate::from_der(&der).expect("a certificate");

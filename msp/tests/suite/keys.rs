@@ -6,8 +6,8 @@ use gossip_msp::{
     Identities, IdentityError, Msp, MspConfig, MspLevel, ParseError, SigningIdentity, Source,
 };
 
-/// §15.2 step 1: whatever key its authority has, a member has an ECDSA one; from level 3.0 on it may
-/// be Ed25519.
+/// §15.2 step 1: whatever key its authority has, a member has an ECDSA one; from level 3.0 on it
+/// may be Ed25519.
 #[test]
 fn members_have_ecdsa_keys_or_at_the_highest_level_ed25519() {
     let kinds = [

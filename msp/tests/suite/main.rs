@@ -9,6 +9,7 @@ mod consenters;
 mod fabric_chain;
 mod keys;
 mod made_channel;
+mod malformed;
 mod organisations;
 mod policies;
 mod rules;

@@ -160,6 +160,8 @@ fn more_than_one_path_is_refused() {
     config.root_certs.push(root.source());
     let member = root.member(|_| ());
     assert_eq!(verdict(&config, &member), Ok(()), "the same root twice is one root");
+    config.intermediate_certs.push(root.source());
+    assert_eq!(verdict(&config, &member), Ok(()), "as an intermediate it is a root all the same");
     config.root_certs.push(root.renewed("root").source());
     assert_eq!(verdict(&config, &member), Err(IdentityError::SeveralChains));
 }
