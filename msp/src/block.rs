@@ -36,8 +36,12 @@ pub enum BlockError {
     NoChannelHeader,
     /// The first transaction belongs to another channel.
     WrongChannel,
+    /// The hash of the block before is another one.
+    WrongPreviousHash,
     /// There is no metadata.
     NoMetadata,
+    /// There are so many slots of metadata instead of five.
+    TooFewSlots(usize),
     /// This transaction, counted from zero, is not an envelope in the one form allowed.
     MalformedTransaction(usize),
     /// The hash of the transactions is not the one in the header.
@@ -69,7 +73,11 @@ impl fmt::Display for BlockError {
             Self::NoTransactions => f.write_str("no transactions"),
             Self::NoChannelHeader => f.write_str("no channel header in the first transaction"),
             Self::WrongChannel => f.write_str("first transaction belongs to another channel"),
+            Self::WrongPreviousHash => f.write_str("hash of the block before is another one"),
             Self::NoMetadata => f.write_str("no metadata"),
+            Self::TooFewSlots(count) => {
+                write!(f, "{count} slots of metadata, expected at least 5")
+            }
             Self::MalformedTransaction(index) => {
                 write!(f, "transaction {index} is not an envelope in the one form allowed")
             }
@@ -103,7 +111,7 @@ pub struct BlockVerifier {
 
 /// Whose signatures make a block of one channel valid.
 #[derive(Debug)]
-enum Rules {
+pub(crate) enum Rules {
     /// Those that the channel's policy on blocks asks for.
     Configured(Arc<ChannelConfig>),
     /// Those of so many different identities.
@@ -170,7 +178,11 @@ impl BlockVerifier {
 }
 
 impl Rules {
-    fn check_signatures(&self, header: &BlockHeader, slot: &Bytes) -> Result<(), BlockError> {
+    pub(crate) fn check_signatures(
+        &self,
+        header: &BlockHeader,
+        slot: &Bytes,
+    ) -> Result<(), BlockError> {
         let undecodable = |_| BlockError::UndecodableSignatures;
         let count = count_of(slot, METADATA_SIGNATURES);
         if count > SIGNATURES_MAX {
@@ -309,7 +321,16 @@ fn check_data(
     if metadata_slots == 0 {
         return Err(BlockError::NoMetadata);
     }
-    let is_config_block = first.is_config && transactions.len() == 1;
+    check_transactions(header, transactions, first.is_config)
+}
+
+/// The checks of form and hash; a lone configuration may have any form (SV-53).
+pub(crate) fn check_transactions(
+    header: &BlockHeader,
+    transactions: &[Bytes],
+    is_first_config: bool,
+) -> Result<(), BlockError> {
+    let is_config_block = is_first_config && transactions.len() == 1;
     if !is_config_block {
         let malformed = transactions.iter().position(|transaction| !is_canonical(transaction));
         malformed.map_or(Ok(()), |index| Err(BlockError::MalformedTransaction(index)))?;

@@ -5,7 +5,8 @@
 //! - [`SigningIdentity`]: the local node's certificate and key;
 //! - [`Trust`]: whom a peer believes, by its own organisation and by its channels;
 //! - [`ChannelConfig`]: the organisations, orderers and policies of a channel;
-//! - [`BlockVerifier`]: whether blocks are ones that a channel's orderers made.
+//! - [`BlockVerifier`]: whether blocks are ones that a channel's orderers made;
+//! - [`Succession`]: whether they are the next ones.
 //!
 //! Everything is synchronous and takes all time from its caller or from certificates.
 
@@ -23,6 +24,7 @@ mod msp;
 mod pem;
 mod policy;
 mod signing;
+mod succession;
 mod transaction;
 mod trust;
 mod units;
@@ -40,4 +42,5 @@ pub use identities::{Facts, Identities, SignedData, VerifyError};
 pub use msp::{Msp, MspConfig, MspLevel, NodeOus, OuIdentifier, Source};
 pub use policy::PolicyError;
 pub use signing::{SignError, SigningIdentity, pki_id};
+pub use succession::Succession;
 pub use trust::Trust;

@@ -184,6 +184,11 @@ impl ChannelConfig {
         Ok(self.allows(policy, valid)?)
     }
 
+    /// Whether there is a policy of this absolute path.
+    pub(crate) fn has_policy(&self, policy: &str) -> bool {
+        self.policies.has(policy)
+    }
+
     /// Judges by a policy whether one identity, whose signature held, may do something.
     pub(crate) fn allows(&self, policy: &str, signer: Arc<Valid>) -> Result<(), PolicyError> {
         self.policies.evaluate(policy, &[signer])

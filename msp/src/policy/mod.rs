@@ -93,8 +93,7 @@ impl PolicyTree {
 
     /// Judges by the policy of an absolute path; these signed, each one once.
     pub(crate) fn evaluate(&self, path: &str, signers: &[Arc<Valid>]) -> Result<(), PolicyError> {
-        let relative = path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('/'));
-        let found = relative.and_then(|relative| self.find(relative));
+        let found = self.find_absolute(path);
         let (owner, policy) = found.ok_or_else(|| PolicyError::Missing(path.to_owned()))?;
         match policy.holds(owner, signers) {
             true => Ok(()),
@@ -102,6 +101,14 @@ impl PolicyTree {
                 Err(PolicyError::NotSatisfied { policy: path.to_owned(), signers: signers.len() })
             }
         }
+    }
+
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.find_absolute(path).is_some()
+    }
+
+    fn find_absolute(&self, path: &str) -> Option<(&Self, &Policy)> {
+        self.find(path.strip_prefix(ROOT)?.strip_prefix('/')?)
     }
 
     /// Finds a policy and the group it belongs to.

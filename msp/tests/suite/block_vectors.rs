@@ -5,8 +5,8 @@ use gossip_msp::{BlockError, header_bytes, header_hash};
 use gossip_proto::common::{Block, BlockHeader, LastConfig, Metadata, OrdererBlockMetadata};
 use prost::Message;
 
-use crate::consenters::{Network, Sign, by_creator, by_number, transaction};
 use crate::made_channel::CHANNEL;
+use crate::network::{Draft, Network, Sign, by_creator, by_number, transaction};
 
 /// SV-50: header hashes are as the reference makes them.
 #[test]
@@ -111,7 +111,8 @@ fn the_first_slot_of_the_metadata_is_signed_as_a_whole() {
         Bytes::from(value.encode_to_vec())
     };
     let transactions = [transaction(CHANNEL).into()];
-    let good = network.block_with(&value(3), &transactions, &QUORUM);
+    let draft = Draft { value: value(3), ..Draft::default() };
+    let good = network.make(&draft, &transactions, &QUORUM);
     assert_eq!(network.judge(7, &good), Ok(()));
     let with_value = |value: Bytes| {
         edited(&good, |block| {
