@@ -21,6 +21,8 @@ pub(crate) struct Identities {
     /// In the order in which they expire.
     expiring: BTreeSet<(UnixTime, PkiId)>,
     max: usize,
+    /// Grows whenever an identity comes or goes.
+    changes: u64,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Identities {
             entries: core::iter::once((config.pki_id, entry)).collect(),
             expiring: BTreeSet::new(),
             max: config.limits.identities_max,
+            changes: 0,
         }
     }
 
@@ -93,6 +96,7 @@ impl Identities {
             secret: None,
         };
         self.entries.insert(pki_id, entry);
+        self.changes += 1;
         Ok(true)
     }
 
@@ -145,6 +149,11 @@ impl Identities {
         self.entries.get(pki_id).map(|entry| &entry.org)
     }
 
+    /// Counts the times that an identity came or went: what was derived from them holds until then.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Forgets an identity; ours stays.
     pub(crate) fn remove(&mut self, pki_id: &PkiId) -> bool {
         if *pki_id == self.own {
@@ -153,6 +162,7 @@ impl Identities {
         let Some(entry) = self.entries.remove(pki_id) else {
             return false;
         };
+        self.changes += 1;
         if let Some(at) = entry.expires_at {
             self.expiring.remove(&(at, *pki_id));
         }

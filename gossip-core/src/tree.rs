@@ -8,34 +8,68 @@
 //! are served as everybody, and what they send on comes on top.
 
 use alloc::vec::Vec;
+use core::ops::Range;
+
+use smallvec::SmallVec;
 
 use crate::PkiId;
 
-/// Returns whom `own` passes block `number` on to: of all `members`, `own` among them, those below
-/// it. `is_source` if the block did not come from another member: then it begins at the top.
+/// The few peers that get something from us.
+pub(crate) type Receivers = SmallVec<[PkiId; 8]>;
+
+/// Returns whom `own` passes block `number` on to: of all `members`, whether `own` is among them or
+/// not, those below it. `is_source` if the block did not come from another member: then it begins
+/// at the top.
 ///
-/// Sorts `members`. At most `fanout` are returned, or twice as many for a source.
-pub(crate) fn receivers(
-    members: &mut [PkiId],
-    own: &PkiId,
+/// At most `fanout` are returned, or twice as many for a source. O(n).
+pub(crate) fn receivers<'a>(
+    members: impl Iterator<Item = &'a PkiId> + Clone,
+    own: &'a PkiId,
     number: u64,
     fanout: usize,
     is_source: bool,
-) -> Vec<PkiId> {
-    members.sort_unstable_by_key(|member| (rank(member, number), *member));
-    let place = members.iter().position(|member| member == own);
+) -> Receivers {
+    let own_rank = (rank(own, number), own);
+    let others =
+        members.filter(|member| *member != own).map(|member| (rank(member, number), member));
+    let (mut place, mut count) = (0_usize, 1);
+    for other in others.clone() {
+        count += 1;
+        place += usize::from(other < own_rank);
+    }
     // The source is above the first; member i has below it i * fanout + fanout and following.
+    let first = place.saturating_add(1).saturating_mul(fanout);
+    let mut receivers = Receivers::new();
+    // Two of three have nobody below them.
+    if first >= count && !is_source {
+        return receivers;
+    }
+    let mut order: Vec<_> = others.chain([own_rank]).collect();
     let top = is_source.then_some(0);
-    let below = place.map(|place| place.saturating_add(1).saturating_mul(fanout));
-    let mut receivers = Vec::with_capacity(fanout * 2);
-    for first in top.into_iter().chain(below) {
-        for member in members.iter().skip(first).take(fanout) {
-            if member != own && !receivers.contains(member) {
-                receivers.push(*member);
+    for start in top.into_iter().chain([first]) {
+        let range = start..start.saturating_add(fanout);
+        for (_, member) in part(&mut order, range) {
+            if *member != own && !receivers.contains(member) {
+                receivers.push(**member);
             }
         }
     }
     receivers
+}
+
+/// Returns a part of what the items would be if they were sorted.
+fn part<T: Ord>(items: &mut [T], range: Range<usize>) -> &[T] {
+    let start = range.start.min(items.len());
+    let len = (range.end - range.start).min(items.len() - start);
+    if start > 0 && start < items.len() {
+        items.select_nth_unstable(start);
+    }
+    let rest = &mut items[start..];
+    if len > 0 && len < rest.len() {
+        rest.select_nth_unstable(len);
+    }
+    rest[..len].sort_unstable();
+    &rest[..len]
 }
 
 /// Shuffles the members, each block in another way, so that all bear the same load.
@@ -67,7 +101,7 @@ mod tests {
             let mut copies: BTreeMap<PkiId, usize> = BTreeMap::new();
             let mut waiting = VecDeque::from([(source, true)]);
             while let Some((peer, is_source)) = waiting.pop_front() {
-                for to in receivers(&mut members.clone(), &peer, number, 3, is_source) {
+                for to in receivers(members.iter(), &peer, number, 3, is_source) {
                     let copies = copies.entry(to).or_default();
                     *copies += 1;
                     if *copies == 1 && to != source {
@@ -86,7 +120,7 @@ mod tests {
         let members = members(32);
         let busy = |number| {
             let has_receivers =
-                |peer: &&PkiId| !receivers(&mut members.clone(), peer, number, 3, false).is_empty();
+                |peer: &&PkiId| !receivers(members.iter(), peer, number, 3, false).is_empty();
             members.iter().filter(has_receivers).copied().collect::<Vec<_>>()
         };
         assert_eq!(busy(1).len(), 10);

@@ -44,6 +44,8 @@ pub(crate) struct Channel {
     /// The newest StateInfo of each peer, ours among them once published.
     infos: BTreeMap<PkiId, Arc<StateInfo>>,
     infos_max: usize,
+    /// Grows whenever an organisation or an author comes or goes, or somebody leaves or is back.
+    changes: u64,
     leaders: Leaders,
     window: Window,
     backlog: Backlog,
@@ -131,6 +133,7 @@ impl Channel {
             own: Own::new(joined_at),
             infos: BTreeMap::new(),
             infos_max: limits.members_max,
+            changes: 0,
             leaders: Leaders::new(config, joined_at),
             window: Window::new(config.max_block_count_to_store, config.pull_interval * 100),
             backlog: Backlog::new(None, limits.buffered_blocks_max, limits.buffered_bytes_max),
@@ -164,6 +167,7 @@ impl Channel {
             return false;
         }
         self.orgs = orgs;
+        self.changes += 1;
         let Self { infos, orgs, pki_id, .. } = self;
         infos.retain(|author, _| {
             author == pki_id || cx.org(author).is_some_and(|org| orgs.contains_key(org))
@@ -257,6 +261,7 @@ impl Channel {
     /// Forgets what peers said whom nobody knows any more (CH-31).
     pub(crate) fn sweep(&mut self, knows: impl Fn(&PkiId) -> bool, cx: &mut Cx<'_>) {
         self.infos.retain(|author, _| knows(author));
+        self.changes += 1;
         let at = cx.now + cx.config.pull_interval * 5;
         cx.emit(Effect::SetTimer { timer: Timer::Sweep, at });
     }
@@ -264,6 +269,7 @@ impl Channel {
     /// Forgets what a peer said whose identity is gone.
     pub(crate) fn forget(&mut self, pki_id: &PkiId) {
         self.infos.remove(pki_id);
+        self.changes += 1;
     }
 
     // Our own StateInfo.
@@ -345,7 +351,8 @@ impl Channel {
             return None;
         }
         let info = Arc::new(info.into_inner().compact());
-        self.infos.insert(info.pki_id, Arc::clone(&info));
+        let before = self.infos.insert(info.pki_id, Arc::clone(&info));
+        self.changes += u64::from(before.is_none_or(|before| before.left != info.left));
         if info.pki_id != self.pki_id {
             let (pki_id, height, left) = (info.pki_id, info.height, info.left);
             let channel = self.id.clone();
@@ -523,6 +530,11 @@ impl Channel {
     /// Says whether blocks are worth sending to a peer: it is here, and has not left (Q60-2).
     pub(crate) fn is_eligible(&self, peer: &PkiId) -> bool {
         self.infos.get(peer).is_some_and(|info| !info.left)
+    }
+
+    /// Counts the changes of who is eligible: what was derived from that holds until then.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(crate) const fn id(&self) -> &ChannelId {

@@ -40,6 +40,16 @@ impl Link {
     }
 }
 
+impl Conn {
+    fn write(&mut self, conn: ConnId, frame: Bytes, cx: &mut Cx<'_>) {
+        self.in_flight.push_back(frame.len());
+        self.bytes_in_flight += frame.len();
+        cx.stats.messages_sent += 1;
+        cx.stats.bytes_sent += frame.len() as u64;
+        cx.emit(Effect::Write { conn, frame });
+    }
+}
+
 impl Comm {
     /// Queues a frame for a peer and dials it if need be. Never waits (C-23, C-24); false if the
     /// frame was dropped.
@@ -141,14 +151,9 @@ impl Comm {
 
     /// Gives a frame to the driver.
     pub(super) fn write(&mut self, conn: ConnId, frame: Bytes, cx: &mut Cx<'_>) {
-        let Some(state) = self.conns.get_mut(&conn) else {
-            return;
-        };
-        state.in_flight.push_back(frame.len());
-        state.bytes_in_flight += frame.len();
-        cx.stats.messages_sent += 1;
-        cx.stats.bytes_sent += frame.len() as u64;
-        cx.emit(Effect::Write { conn, frame });
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.write(conn, frame, cx);
+        }
     }
 
     /// Gives the driver as much as its credit allows, or dials.
@@ -159,15 +164,15 @@ impl Comm {
         let Some(conn) = link.active else {
             return self.dial_peer(peer, cx);
         };
+        let Some(state) = self.conns.get_mut(&conn).filter(|_| !link.lanes.is_empty()) else {
+            return;
+        };
         let limits = &cx.config.limits;
-        while let Some(state) = self.conns.get(&conn) {
-            let has_credit = state.in_flight.len() < limits.frames_in_flight_max
-                && state.bytes_in_flight < limits.bytes_in_flight_max;
-            let next = if has_credit { self.links.get_mut(&peer) } else { None };
-            let Some(frame) = next.and_then(|link| link.lanes.pop()) else {
-                break;
-            };
-            self.write(conn, frame, cx);
+        while state.in_flight.len() < limits.frames_in_flight_max
+            && state.bytes_in_flight < limits.bytes_in_flight_max
+            && let Some(frame) = link.lanes.pop()
+        {
+            state.write(conn, frame, cx);
         }
     }
 

@@ -351,7 +351,13 @@ impl Discovery {
         self.peers.alive_len()
     }
 
+    /// Counts the changes of who is alive, how it is reached and what it can do.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.peers.changes()
+    }
+
     /// Returns a peer, alive or dead (D-45).
+    #[cfg(test)]
     pub(crate) fn peer(&self, pki_id: &PkiId) -> Option<&Peer> {
         self.peers.get(pki_id)
     }

@@ -55,6 +55,8 @@ impl Peer {
 pub(super) struct Peers {
     entries: BTreeMap<PkiId, Peer>,
     alive: usize,
+    /// Grows whenever somebody comes alive or dies, or can do or be reached otherwise than before.
+    changes: u64,
     forgotten: Forgotten,
 }
 
@@ -76,7 +78,7 @@ impl Peers {
     pub(super) const fn new(forgotten_max: usize) -> Self {
         let forgotten =
             Forgotten { words: BTreeMap::new(), until: Timers::new(), max: forgotten_max };
-        Self { entries: BTreeMap::new(), alive: 0, forgotten }
+        Self { entries: BTreeMap::new(), alive: 0, changes: 0, forgotten }
     }
 
     pub(super) fn get(&self, pki_id: &PkiId) -> Option<&Peer> {
@@ -99,6 +101,12 @@ impl Peers {
 
     pub(super) const fn alive_len(&self) -> usize {
         self.alive
+    }
+
+    /// Counts the changes of who is alive and what they can do: what follows from these holds until
+    /// the next.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Counts all, alive or dead.
@@ -140,13 +148,17 @@ impl Peers {
         if alive.envelope.secret_envelope.is_some() {
             peer.internal_endpoint.clone_from(&alive.internal_endpoint);
         }
+        let (is_reached, can_do) = (peer.endpoint.is_some(), peer.message.extensions);
         peer.endpoint.clone_from(&alive.endpoint);
         peer.metadata = alive.metadata.clone();
         peer.previous = Some(core::mem::replace(&mut peer.message, Arc::clone(alive)));
         peer.last_seen = now;
         if peer.is_alive {
+            let is_same = (is_reached, can_do) == (peer.endpoint.is_some(), alive.extensions);
+            self.changes += u64::from(!is_same);
             return Change::Refreshed;
         }
+        self.changes += 1;
         peer.is_alive = true;
         peer.since = now;
         self.alive += 1;
@@ -170,6 +182,7 @@ impl Peers {
         peer.is_alive = false;
         peer.since = now;
         self.alive -= 1;
+        self.changes += 1;
         true
     }
 
@@ -179,6 +192,7 @@ impl Peers {
             return false;
         };
         self.alive -= usize::from(peer.is_alive);
+        self.changes += 1;
         self.forgotten.insert(peer.message, until);
         true
     }
@@ -212,6 +226,7 @@ impl Peers {
             pushed: self.forgotten.remove(&alive.pki_id).map(|last| last.stamp),
         };
         self.alive += usize::from(is_alive);
+        self.changes += 1;
         self.entries.insert(alive.pki_id, peer);
     }
 }

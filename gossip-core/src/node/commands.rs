@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    ChannelIx, Effect, Node, block_pull::BlockPull, jobs::Purpose, pull::Puller,
+    ChannelIx, Effect, Node, block_pull::BlockPull, jobs::Purpose, pull::Puller, roster::Crowd,
     state_serving::Serving, state_transfer::Transfer, tracker::Tracker,
 };
 
@@ -124,6 +124,7 @@ impl Node {
         self.trackers.push(Tracker::default());
         self.transfers.push(Transfer::new(self.clock.now));
         self.servings.push(Serving::default());
+        self.crowds.push(Crowd::default());
         self.arm_tracker(ix);
         self.start_transfer(ix);
         self.pull(Puller::Blocks(ix), |engine, cx| engine.start(cx));

@@ -288,7 +288,7 @@ impl Node {
     // Questions.
 
     /// Finds the channel that a MAC of this peer stands for (CH-10).
-    fn channel_of_mac(&self, pki_id: &PkiId, mac: &[u8; 32]) -> Option<ChannelIx> {
+    pub(super) fn channel_of_mac(&self, pki_id: &PkiId, mac: &[u8; 32]) -> Option<ChannelIx> {
         let fits = |ix: &ChannelIx| {
             let channel = &self.channels[ix.0 as usize];
             match channel.info(pki_id) {

@@ -31,6 +31,7 @@ mod leadership;
 mod messages;
 mod pull;
 mod requests;
+mod roster;
 mod routing;
 mod state_serving;
 mod state_transfer;
@@ -70,6 +71,7 @@ use self::{
     jobs::{Jobs, Purpose},
     pull::Puller,
     requests::Requests,
+    roster::{Crowd, Roster},
     state_serving::Serving,
     state_transfer::Transfer,
     tracker::Tracker,
@@ -109,6 +111,9 @@ pub struct Node {
     block_pulls: Vec<BlockPull>,
     /// By [`ChannelIx`], too.
     trackers: Vec<Tracker>,
+    roster: Roster,
+    /// By [`ChannelIx`], too.
+    crowds: Vec<Crowd>,
     /// By [`ChannelIx`], too.
     transfers: Vec<Transfer>,
     /// By [`ChannelIx`], too.
@@ -264,6 +269,8 @@ impl Node {
             identity_pull: IdentityPull::new(),
             block_pulls: Vec::new(),
             trackers: Vec::new(),
+            roster: Roster::default(),
+            crowds: Vec::new(),
             transfers: Vec::new(),
             servings: Vec::new(),
             requests: Requests::default(),

@@ -1,18 +1,22 @@
 //! To whom a message is pushed (docs/protocol/40-emitter-and-node.md §6).
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::vec::Vec;
+use core::mem;
 
 use bytes::Bytes;
 
 use crate::{
-    ChannelId, OrgId, PkiId,
+    ChannelId, PkiId,
     comm::{Frame, Lane, Topic},
     emitter::{Item, Sources},
-    tree,
-    wire::{Alive, StateInfo, extension},
+    tree::{self, Receivers},
+    wire::{Alive, StateInfo},
 };
 
-use super::{ChannelIx, Node};
+use super::{
+    ChannelIx, Node,
+    roster::{Crowd, OrgIx, Seat},
+};
 
 /// A block of a batch.
 struct Block {
@@ -62,20 +66,12 @@ impl Node {
 
     /// Sends blocks of one channel to peers of our organisation that are in it (CH-48).
     fn send_blocks(&mut self, ix: ChannelIx, blocks: &[Block]) {
-        let channel = &self.channels[ix.0 as usize];
-        if !channel.has_org(&self.config.org) {
+        self.refresh_crowd(ix);
+        if !self.channels[ix.0 as usize].has_org(&self.config.org) {
             return;
         }
-        // Those that follow the tree, we among them, and those that choose at random.
-        let (mut tree, mut others) = (Vec::new(), Vec::new());
-        for (peer, _) in self.discovery.alive() {
-            if channel.is_eligible(peer) && self.is_own_org(peer) {
-                if self.follows_tree(peer) { &mut tree } else { &mut others }.push(*peer);
-            }
-        }
-        tree.push(self.config.pki_id);
         for block in blocks {
-            for peer in self.receivers(&mut tree, &others, block) {
+            for peer in self.block_receivers(ix, block) {
                 self.comm.lose_patience(&peer);
                 self.push(peer, Lane::Gossip, Frame::new(block.frame.clone()));
             }
@@ -83,26 +79,31 @@ impl Node {
     }
 
     /// Chooses who gets a block from us: those below us in its tree, and some by chance.
-    fn receivers(&mut self, tree: &mut [PkiId], others: &[PkiId], block: &Block) -> Vec<PkiId> {
-        let (own, fanout) = (self.config.pki_id, self.config.propagate_peer_num);
+    fn block_receivers(&mut self, ix: ChannelIx, block: &Block) -> Receivers {
+        let (own, fanout) = (&self.config.pki_id, self.config.propagate_peer_num);
+        let Crowd { tree, others, .. } = &self.crowds[ix.0 as usize];
         // What comes from outside the tree enters it here.
-        let is_source = block.sources.iter().all(|source| !tree.contains(source));
+        let is_inside = |source: &PkiId| source == own || tree.binary_search(source).is_ok();
+        let is_source = !block.sources.iter().any(is_inside);
         let mut receivers = match self.config.block_tree {
-            true => tree::receivers(tree, &own, block.number, fanout, is_source),
-            false => Vec::new(),
+            true => tree::receivers(tree.iter(), own, block.number, fanout, is_source),
+            false => Receivers::new(),
         };
         receivers.retain(|peer| !block.sources.contains(peer));
         if block.is_pulled {
             return receivers;
         }
-        let is_candidate = |peer: &&PkiId| **peer != own && !block.sources.contains(peer);
-        let mut chosen: Vec<_> = tree.iter().chain(others).filter(is_candidate).copied().collect();
         let rng = &mut self.rngs.routing;
-        if others.is_empty() && self.config.block_tree {
+        let all_follow = others.is_empty() && self.config.block_tree;
+        if all_follow && (fanout == 0 || rng.below(LUCK) > 0) {
+            return receivers;
+        }
+        let is_candidate = |peer: &&PkiId| !block.sources.contains(peer);
+        let mut chosen: Vec<_> = tree.iter().chain(others).filter(is_candidate).copied().collect();
+        if all_follow {
             // Not all may know the same members: now and then one more gets the block.
             chosen.retain(|peer| !receivers.contains(peer));
-            let chances = usize::from(fanout > 0 && rng.below(LUCK) == 0);
-            rng.choose(&mut chosen, chances);
+            rng.choose(&mut chosen, 1);
         } else {
             // The others are served as by peers like them: by their share of a choice among all.
             rng.choose(&mut chosen, fanout);
@@ -114,21 +115,24 @@ impl Node {
 
     /// Sends a StateInfo to any organisation of its channel, if we are in it and its author can be
     /// reached from outside; else to our own organisation (N-19, CH-62).
-    fn send_state_info(&mut self, info: &Arc<StateInfo>, sources: &Sources) {
+    fn send_state_info(&mut self, info: &StateInfo, sources: &Sources) {
         let author = info.pki_id;
         let is_public = self.discovery.has_external_endpoint(&author);
-        let channel = self.channels.iter().find(|channel| {
-            is_public && crate::wire::channel_mac(&author, channel.id()) == info.mac
-        });
-        let mut receivers = self.alive_peers();
-        receivers.retain(|peer| {
-            let may_know = match channel {
-                Some(channel) => self.identities.org(peer).is_some_and(|org| channel.has_org(org)),
-                None => self.is_own_org(peer),
-            };
-            may_know && !sources.contains(peer) && *peer != author
-        });
-        self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
+        let channel = self.channel_of_mac(&author, &info.mac).filter(|_| is_public);
+        let receivers = match channel {
+            Some(ix) => {
+                self.refresh_crowd(ix);
+                let crowd = mem::take(&mut self.crowds[ix.0 as usize]);
+                let is_meant = |seat: &Seat| crowd.has(seat.org) && seat.pki_id != author;
+                let receivers = self.spread(is_meant, author, info.stamp.sequence, sources);
+                self.crowds[ix.0 as usize] = crowd;
+                receivers
+            }
+            None => {
+                let is_meant = |seat: &Seat| seat.org == OrgIx::OURS && seat.pki_id != author;
+                self.spread(is_meant, author, info.stamp.sequence, sources)
+            }
+        };
         for peer in receivers {
             self.push(peer, Lane::Gossip, Frame::about(Topic::StateInfo(info.mac), info.frame()));
         }
@@ -136,22 +140,24 @@ impl Node {
 
     /// Sends an alive message to whom it may concern; the secret stays in the organisation
     /// (N-20 to N-24, N-53).
-    fn send_alive(&mut self, alive: &Arc<Alive>, sources: &Sources) {
+    fn send_alive(&mut self, alive: &Alive, sources: &Sources) {
         let subject = alive.pki_id;
-        let Some(org) = self.identities.org(&subject).cloned() else {
+        self.refresh_roster();
+        let Some(org) = self.identities.org(&subject) else {
             return;
         };
-        let mut receivers = self.alive_peers();
-        receivers.retain(|peer| *peer != subject && self.may_hear_of(peer, alive, &org));
-        if receivers.iter().all(|peer| self.follows_tree(peer)) {
-            receivers = self.alive_tree(receivers, alive, sources);
-            receivers.retain(|peer| !sources.contains(peer));
-        } else {
-            receivers.retain(|peer| !sources.contains(peer));
-            self.rngs.routing.choose(&mut receivers, self.config.propagate_peer_num);
-        }
+        let org = self.roster.find(org);
+        let is_ours = org == Some(OrgIx::OURS);
+        let may_hear = |seat: &Seat| match is_ours {
+            // Ours without an external endpoint stays among us (N-20).
+            true => alive.endpoint.is_some() || seat.org == OrgIx::OURS,
+            // Another organisation's goes to us and to it, and only where it can be answered
+            // (N-22).
+            false => seat.is_public && (seat.org == OrgIx::OURS || Some(seat.org) == org),
+        };
+        let is_meant = |seat: &Seat| seat.pki_id != subject && may_hear(seat);
         let mut public = None;
-        for peer in receivers {
+        for peer in self.spread(is_meant, subject, alive.stamp.sequence, sources) {
             let frame = match self.is_own_org(&peer) {
                 true => alive.frame(),
                 false => public.get_or_insert_with(|| alive.frame_without_secret()).clone(),
@@ -160,49 +166,52 @@ impl Node {
         }
     }
 
-    /// Chooses receivers where all follow trees: those below us in that of our organisation, and
-    /// for our own message a few of each other organisation, where it goes down a tree again.
-    fn alive_tree(&mut self, peers: Vec<PkiId>, alive: &Alive, sources: &Sources) -> Vec<PkiId> {
+    /// Chooses who gets a statement of `author` from us, among the living that are meant.
+    ///
+    /// Where all of them follow trees: those below us in that of our organisation, and for our own
+    /// statement a few of each other organisation, where it goes down a tree again. Else some at
+    /// random.
+    fn spread(
+        &mut self,
+        is_meant: impl Fn(&Seat) -> bool,
+        author: PkiId,
+        version: u64,
+        sources: &Sources,
+    ) -> Receivers {
+        self.refresh_roster();
         let (own, fanout) = (self.config.pki_id, self.config.propagate_peer_num);
-        let (mut members, others): (Vec<_>, Vec<_>) =
-            peers.into_iter().partition(|peer| self.is_own_org(peer));
-        members.push(own);
-        let is_source = !sources.iter().any(|source| self.is_own_org(source));
-        let version = alive.stamp.sequence;
-        let mut receivers = tree::receivers(&mut members, &own, version, fanout, is_source);
-        if alive.pki_id == own {
-            let mut entries: BTreeMap<OrgId, Vec<PkiId>> = BTreeMap::new();
-            for peer in others {
-                if let Some(org) = self.identities.org(&peer) {
-                    entries.entry(org.clone()).or_default().push(peer);
-                }
-            }
-            for (_, mut peers) in entries {
-                self.rngs.routing.choose(&mut peers, ENTRIES);
-                receivers.extend(peers);
+        let (roster, rng) = (&self.roster, &mut self.rngs.routing);
+        let is_candidate = |seat: &&Seat| is_meant(seat) && !sources.contains(&seat.pki_id);
+        let pki_id = |seat: &Seat| seat.pki_id;
+        if !roster.all_follow(&is_meant) {
+            let mut all: Vec<_> = roster.seats().iter().filter(is_candidate).map(pki_id).collect();
+            rng.choose(&mut all, fanout);
+            return all.into();
+        }
+        let is_own_org = |source: &PkiId| self.identities.org(source) == Some(&self.config.org);
+        let is_source = !sources.iter().any(is_own_org);
+        let members = roster.ours().iter().filter(|seat| is_meant(seat)).map(|seat| &seat.pki_id);
+        let mut receivers = tree::receivers(members, &own, version, fanout, is_source);
+        receivers.retain(|peer| !sources.contains(peer));
+        if author == own {
+            for org in roster.other_orgs() {
+                let entries = roster.seats().iter().filter(is_candidate);
+                let mut entries: Vec<_> =
+                    entries.filter(|seat| seat.org == org).map(pki_id).collect();
+                rng.choose(&mut entries, ENTRIES);
+                receivers.extend(entries);
             }
         }
         receivers
     }
 
-    fn follows_tree(&self, peer: &PkiId) -> bool {
-        let peer = self.discovery.peer(peer);
-        self.config.block_tree
-            && peer.is_some_and(|peer| peer.message.extensions & extension::BLOCK_TREE != 0)
+    fn refresh_roster(&mut self) {
+        self.roster.refresh(&self.discovery, &self.identities, &self.config);
     }
 
-    /// Says whether a peer may be told that the subject of an alive message exists.
-    fn may_hear_of(&self, peer: &PkiId, alive: &Alive, org: &OrgId) -> bool {
-        let own = &self.config.org;
-        let Some(theirs) = self.identities.org(peer) else {
-            return false;
-        };
-        if org == own {
-            // Ours without an external endpoint stays among us (N-20).
-            return alive.endpoint.is_some() || theirs == own;
-        }
-        // Another organisation's goes to us and to it, and only where it can be answered (N-22).
-        (theirs == own || theirs == org) && self.discovery.has_external_endpoint(peer)
+    fn refresh_crowd(&mut self, ix: ChannelIx) {
+        self.refresh_roster();
+        self.crowds[ix.0 as usize].refresh(&self.roster, &self.channels[ix.0 as usize]);
     }
 
     /// Sends a frame to a peer by whatever way there is; false if it was dropped at once.
@@ -222,5 +231,5 @@ impl Node {
 /// One block in so many goes to one more peer than those below us in its tree.
 const LUCK: usize = 16;
 
-/// How many peers of each other organisation get our own alive message from us.
+/// How many peers of each other organisation get our own statement from us.
 const ENTRIES: usize = 2;
