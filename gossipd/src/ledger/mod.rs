@@ -20,7 +20,7 @@ use std::{
 pub(crate) use self::{
     args::Args,
     chain::{Chain, header, is_same_block},
-    error::Problem,
+    error::{Problem, StoreError},
     file::{Blocks, FileError},
     folder::Folder,
     store::Writer,

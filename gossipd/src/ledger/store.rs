@@ -90,10 +90,7 @@ impl<D: ReadableDatabase> Store<D> {
             let record = database.begin_read()?.open_table(BLOCKS)?.get(number)?;
             Ok(record.map(|record| Bytes::copy_from_slice(record.value())))
         })?;
-        let damaged = |what: &str| {
-            let text = format!("block {number} {what}");
-            StoreError::new(&self.path, Problem::Damaged(text))
-        };
+        let damaged = |what: &str| self.error(Problem::Damaged(format!("block {number} {what}")));
         let mut record = record.ok_or_else(|| damaged("is missing"))?;
         if record.len() < CHECKSUM_LEN {
             return Err(damaged("is cut short"));
@@ -115,13 +112,13 @@ impl<D: ReadableDatabase> Store<D> {
         let config = ChannelConfig::from_block(&self.get(number)?);
         let config = config.map_err(|error| {
             let text = format!("block {number}, its last configuration, cannot be used: {error}");
-            StoreError::new(&self.path, Problem::Damaged(text))
+            self.error(Problem::Damaged(text))
         })?;
         match config.channel() == self.facts.channel {
             true => Ok(config),
             false => {
                 let text = format!("block {number} is of channel {}", config.channel());
-                Err(StoreError::new(&self.path, Problem::Damaged(text)))
+                Err(self.error(Problem::Damaged(text)))
             }
         }
     }
@@ -145,42 +142,38 @@ impl<D: ReadableDatabase> Store<D> {
     }
 
     fn read_facts(&mut self) -> Result<Facts, StoreError> {
-        let entries = self.call(|database| {
-            let meta = database.begin_read()?.open_table(META)?;
-            let entry = |key| Ok(meta.get(key)?.map(|entry| entry.value().to_vec()));
-            let entries: Result<Vec<_>, redb::Error> = KEYS.into_iter().map(entry).collect();
-            entries
-        })?;
-        let path = self.path.clone();
-        let foreign = || StoreError::new(&path, Problem::Foreign);
-        let [Some(format), Some(channel), first, config_block] = &entries[..] else {
-            return Err(foreign());
-        };
-        let number = |bytes: &Option<Vec<u8>>| {
-            let bytes = bytes.as_deref()?.try_into().ok()?;
-            Some(u64::from_be_bytes(bytes))
-        };
-        match number(&Some(format.clone())).ok_or_else(foreign)? {
-            FORMAT => {}
-            later => return Err(StoreError::new(&path, Problem::Format(later))),
+        let format = self.number(META_FORMAT)?;
+        if format != FORMAT {
+            return Err(self.error(Problem::Format(format)));
         }
-        let mut facts = Facts {
-            channel: String::from_utf8(channel.clone()).map_err(|_| foreign())?,
-            first: number(first).ok_or_else(foreign)?,
-            config_block: number(config_block).ok_or_else(foreign)?,
-            ..Facts::default()
-        };
+        let channel = String::from_utf8(self.entry(META_CHANNEL)?);
+        let channel = channel.map_err(|_| self.error(Problem::Foreign))?;
+        let (first, config_block) = (self.number(META_FIRST)?, self.number(META_CONFIG)?);
         let last = self.call(|database| {
             let blocks = database.begin_read()?.open_table(BLOCKS)?;
             Ok(blocks.last()?.map(|(number, _)| number.value()))
         })?;
-        let last = last.ok_or_else(foreign)?;
-        facts.height = last.saturating_add(1);
-        let tip = check_link(&self.get(last)?, last, None);
-        facts.tip = tip.map_err(|expected| {
-            StoreError::new(&path, Problem::Damaged(format!("expected {expected}")))
+        let last = last.ok_or_else(|| self.error(Problem::Foreign))?;
+        let tip = check_link(&self.get(last)?, last, None)
+            .map_err(|expected| self.error(Problem::Damaged(format!("expected {expected}"))))?;
+        Ok(Facts { channel, first, height: last.saturating_add(1), config_block, tip })
+    }
+
+    fn number(&mut self, key: &str) -> Result<u64, StoreError> {
+        let bytes = self.entry(key)?.try_into();
+        bytes.map(u64::from_be_bytes).map_err(|_| self.error(Problem::Foreign))
+    }
+
+    fn entry(&mut self, key: &str) -> Result<Vec<u8>, StoreError> {
+        let entry = self.call(|database| {
+            let meta = database.begin_read()?.open_table(META)?;
+            Ok(meta.get(key)?.map(|entry| entry.value().to_vec()))
         })?;
-        Ok(facts)
+        entry.ok_or_else(|| self.error(Problem::Foreign))
+    }
+
+    fn error(&self, problem: Problem) -> StoreError {
+        StoreError::new(&self.path, problem)
     }
 
     /// Lets the database be used, which panics over some kinds of damage.
@@ -192,7 +185,7 @@ impl<D: ReadableDatabase> Store<D> {
         match catch_unwind(AssertUnwindSafe(|| work(database))) {
             Ok(result) => result.map_err(|error| StoreError::of(&self.path, error)),
             Err(_) => {
-                let error = StoreError::new(&self.path, Problem::Damaged(NO_SENSE.to_owned()));
+                let error = self.error(Problem::Damaged(NO_SENSE.to_owned()));
                 // To close it would be to stumble over the same damage.
                 mem::forget(mem::replace(&mut self.database, Err(error.clone())));
                 Err(error)
@@ -261,8 +254,7 @@ impl Writer {
         let mut facts = self.facts.clone();
         for block in blocks {
             let tip = check_link(block, facts.height, Some(facts.tip));
-            facts.tip =
-                tip.map_err(|expected| StoreError::new(&self.path, Problem::Unfit(expected)))?;
+            facts.tip = tip.map_err(|expected| self.error(Problem::Unfit(expected)))?;
             if is_config_block(block) {
                 facts.config_block = facts.height;
             }
@@ -272,7 +264,7 @@ impl Writer {
         let written = self.call(|database| {
             let transaction = database.begin_write()?;
             insert(&transaction, first, blocks)?;
-            transaction.open_table(META)?.insert(CONFIG, &config_block.to_be_bytes()[..])?;
+            transaction.open_table(META)?.insert(META_CONFIG, &config_block.to_be_bytes()[..])?;
             commit(transaction)
         });
         match written {
@@ -314,10 +306,10 @@ fn write_first(draft: &Path, channel: &str, block: &Bytes) -> Result<(), StoreEr
         insert(&transaction, number, std::slice::from_ref(block))?;
         let mut meta = transaction.open_table(META)?;
         let number = number.to_be_bytes();
-        let values = [&FORMAT.to_be_bytes()[..], channel.as_bytes(), &number, &number];
-        for (key, value) in KEYS.into_iter().zip(values) {
-            meta.insert(key, value)?;
-        }
+        meta.insert(META_FORMAT, &FORMAT.to_be_bytes()[..])?;
+        meta.insert(META_CHANNEL, channel.as_bytes())?;
+        meta.insert(META_FIRST, &number[..])?;
+        meta.insert(META_CONFIG, &number[..])?;
         drop(meta);
         commit(transaction)
     };
@@ -371,11 +363,15 @@ fn checksum(number: u64, block: &[u8]) -> [u8; CHECKSUM_LEN] {
 /// By number: a checksum and the block.
 const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 
-/// What [`KEYS`] name; numbers in eight bytes, the highest first.
+/// What is known of all of them; numbers in eight bytes, the highest first.
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
-const KEYS: [&str; 4] = ["format", "channel", "first", CONFIG];
-const CONFIG: &str = "config";
+const META_FORMAT: &str = "format";
+const META_CHANNEL: &str = "channel";
+const META_FIRST: &str = "first";
+
+/// The number of the last configuration block.
+const META_CONFIG: &str = "config";
 
 /// Counts up when older versions could not read what is written.
 pub(super) const FORMAT: u64 = 1;

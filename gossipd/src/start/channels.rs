@@ -13,7 +13,7 @@ use gossip_tokio::tls::TlsError;
 use tokio::sync::mpsc;
 
 use super::{channel::Channel, judges::Judges};
-use crate::ledger::{Problem, Writer, is_same_block};
+use crate::ledger::{Problem, StoreError, Writer, is_same_block};
 
 /// The channels of a peer, each with a ledger of its own. Of a configuration block they learn what
 /// holds from there on.
@@ -72,6 +72,25 @@ impl Channels {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Opens a ledger anew after a failure. What was said to have failed may be there all the same,
+    /// also a configuration block.
+    fn recover(
+        &self,
+        states: &mut BTreeMap<ChannelId, Joined>,
+        id: &ChannelId,
+    ) -> Result<(), StoreError> {
+        let Some(Joined { channel, ledger }) = states.get_mut(id) else {
+            return Ok(());
+        };
+        ledger.recover()?;
+        let number = ledger.config_block();
+        if number != channel.number {
+            let config = Arc::new(ledger.config()?);
+            self.reconfigure(states, Channel { number, config });
+        }
+        Ok(())
+    }
+
     fn reconfigure(&self, states: &mut BTreeMap<ChannelId, Joined>, next: Channel) {
         let id = next.id();
         let sequence = next.config.sequence();
@@ -97,10 +116,10 @@ impl Ledger for Channels {
     fn commit(&self, channel: &ChannelId, number: u64, block: &Bytes) -> Result<(), JobError> {
         let fault = |problem: &dyn Display| JobError::failed(format!("block {number}: {problem}"));
         let mut states = self.lock();
+        self.recover(&mut states, channel).map_err(|error| fault(&error))?;
         let Some(Joined { channel: state, ledger }) = states.get_mut(channel) else {
             return Err(fault(&format!("channel {channel} was not joined")));
         };
-        ledger.recover().map_err(|error| fault(&error))?;
         let height = ledger.height();
         if number < height {
             return again(ledger, number, block);

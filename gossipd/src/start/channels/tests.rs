@@ -116,6 +116,18 @@ fn another_block_in_the_place_of_one_is_rejected() {
     assert_eq!(channels.commit(&id, 2, &blocks[2]), Ok(()));
 }
 
+/// The disk may have kept what it failed to confirm.
+#[test]
+fn a_configuration_that_is_in_the_ledger_already_holds_when_its_block_comes_again() {
+    let Peer { channels, mut changes, judges, blocks, folder: _folder } = Peer::new();
+    let id = channels.list()[0].0.clone();
+    channels.lock().get_mut(&id).expect("joined").ledger.append(&blocks[1..14]).expect("a disk");
+    channels.commit(&id, 13, &blocks[13]).expect("it is there");
+    assert_eq!(changes.try_recv().expect("a change").sequence, 1);
+    judges.verify_block(&id, 14, &blocks[14]).expect("signed as the configuration asks");
+    channels.commit(&id, 14, &blocks[14]).expect("the next block");
+}
+
 #[test]
 fn blocks_are_read_as_they_were_committed_up_to_a_number_of_bytes() {
     let Peer { channels, blocks, folder: _folder, .. } = Peer::new();
