@@ -1,15 +1,18 @@
 //! The identity a node speaks with.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
+use der::DateTime;
 use gossip_proto::msp::SerializedIdentity;
 use prost::Message;
 
 use crate::certificate::{Certificate, sha256};
 use crate::error::ConfigError;
+use crate::identities::Identities;
 use crate::key::SecretKey;
-use crate::msp::{Source, parse_certificate};
+use crate::msp::{Msp, Source, parse_certificate};
 use crate::pem;
 
 /// The PKI-ID of a serialized identity, 32 bytes (C-1).
@@ -43,7 +46,7 @@ impl SigningIdentity {
     ///
     /// The certificate is serialized as Fabric does: in standard PEM, whatever text is around it
     /// (C2.d), and with a low S in its authority's signature (C2.e). Its validity is not judged;
-    /// see [`Msp`](crate::Msp), and [`not_after`](Self::not_after).
+    /// see [`check`](Self::check).
     ///
     /// # Errors
     ///
@@ -87,6 +90,25 @@ impl SigningIdentity {
     #[must_use]
     pub fn not_after(&self) -> u64 {
         self.not_after
+    }
+
+    /// Checks that others take this identity as one of an organisation, at a time in seconds since
+    /// the Unix epoch.
+    ///
+    /// # Errors
+    ///
+    /// The rule of the organisation that the certificate breaks, or when it expired (C-15).
+    pub fn check(&self, msp: &Msp, now: u64) -> Result<(), ConfigError> {
+        let fail = |problem: String| Err(ConfigError::new("the node's certificate", problem));
+        if let Err(error) = Identities::new([msp.clone()]).validate(&self.serialized) {
+            return fail(format!("is not valid by the rules of its organisation: {error}"));
+        }
+        if self.not_after < now {
+            let end = DateTime::from_unix_duration(Duration::from_secs(self.not_after));
+            let end = end.map_or_else(|_| self.not_after.to_string(), |end| end.to_string());
+            return fail(format!("expired at {end}"));
+        }
+        Ok(())
     }
 
     /// Signs a message: its SHA-256 with ECDSA, DER, low S (W-13), or itself with Ed25519.

@@ -1,5 +1,7 @@
 //! Who the peer is.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use gossip_msp::{Msp, SigningIdentity};
 
 use super::Failure;
@@ -25,5 +27,7 @@ pub(crate) fn local_msp(settings: &Settings) -> Result<(Msp, SigningIdentity), B
     let wrong = |error| settings.error("peer.mspConfigPath", error);
     let msp = Msp::from_folder(folder, mspid).map_err(wrong)?;
     let signer = SigningIdentity::from_folder(folder, mspid).map_err(wrong)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    signer.check(&msp, now.as_secs()).map_err(wrong)?;
     Ok((msp, signer))
 }

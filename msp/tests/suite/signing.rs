@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use gossip_msp::{
-    BlockDraft, BlockError, BlockVerifier, Identities, Msp, SigningIdentity, Source, pki_id,
+    BlockDraft, BlockError, BlockVerifier, Identities, IdentityError, Msp, SigningIdentity, Source,
+    pki_id,
 };
+use rcgen::{KeyIdMethod, SerialNumber};
 
-use crate::authority::{Authority, ID, Member, config, msp, unit};
+use crate::authority::{Authority, ID, Member, config, identity, msp, unit};
 
 /// W-13: what a node signs, others verify, on both curves and with both forms of keys.
 #[test]
@@ -74,6 +76,80 @@ fn folders_give_the_rules_and_the_identity() {
     assert!(identities.validate(signer.serialized()).is_ok());
     let other = SigningIdentity::new(ID, &certificate(&other), &key(&other)).expect("a pair");
     assert!(identities.validate(other.serialized()).is_err(), "no unit names its role");
+}
+
+/// C-15, §15.2: a node notices by itself that others would not take it.
+#[test]
+fn an_own_identity_must_be_valid_and_not_expired() {
+    let (root, other) = (Authority::root("root"), Authority::root("other"));
+    let member = root.member(|_| ());
+    let signer = SigningIdentity::new(ID, &certificate(&member), &key(&member)).expect("a pair");
+    let end = signer.not_after();
+    let rules = msp(&config(&root));
+    for now in [0, end - 1, end] {
+        assert_eq!(signer.check(&rules, now), Ok(()));
+    }
+    let error = |rules: &Msp, now| signer.check(rules, now).expect_err("refused").to_string();
+    let expected = "the node's certificate: expired at 2021-01-01T00:00:00Z";
+    assert_eq!(error(&rules, end + 1), expected);
+    let expected = "the node's certificate: is not valid by the rules of its organisation: \
+                    no path to a root of the organisation";
+    assert_eq!(error(&msp(&config(&other)), end), expected);
+}
+
+/// Every part of a folder counts, whatever else lies beside it.
+#[test]
+fn folders_may_have_every_part() {
+    let root = Authority::root("root");
+    let intermediate = root.intermediate("intermediate");
+    let numbered = |number: u64, role: &'static str| {
+        intermediate.member(|params| {
+            unit(params, role);
+            params.serial_number = Some(SerialNumber::from(number));
+        })
+    };
+    let [peer, revoked] = [1, 2].map(|number| numbered(number, "peer"));
+    let [admin, client] = [numbered(3, "admin"), numbered(4, "client")];
+    let list = intermediate.revocation_list(&[2], KeyIdMethod::Sha256).content;
+    let folder = Folder::new("every part");
+    folder.write("cacerts/ca.pem", &root.pem());
+    folder.write("intermediatecerts/ca.pem", &intermediate.pem());
+    folder.write("admincerts/admin.pem", &admin.pem);
+    folder.write("crls/list.pem", str::from_utf8(&list).expect("PEM"));
+    folder.write("tlscacerts/ca.pem", &Authority::root("tls").pem());
+    folder.write("tlsintermediatecerts/ca.pem", &Authority::root("tls").pem());
+    folder.write("signcerts/cert.pem", &peer.pem);
+    folder.write("keystore/.hidden/key", "junk");
+    folder.write("keystore/0_readme", "the keys are not to be shown to anybody");
+    folder.write("keystore/1_sk", &admin.key_pem);
+    folder.write("keystore/2_sk", &sec1(&peer.key_pem));
+    let yaml = CONFIG_YAML.replace("    Certificate: cacerts/ca.pem\n", "");
+    folder.write("config.yaml", &format!("{yaml}{FURTHER_UNITS}"));
+    let signer = SigningIdentity::from_folder(&folder.0, ID).expect("an identity");
+    let rules = Msp::from_folder(&folder.0, ID).expect("an MSP");
+    assert_eq!(signer.check(&rules, 0), Ok(()));
+    let identities = Identities::new([rules]);
+    let verdict = |member: &Member| identities.validate(&identity(&member.pem)).map(drop);
+    for member in [&peer, &admin, &client] {
+        assert_eq!(verdict(member), Ok(()));
+    }
+    assert_eq!(verdict(&revoked), Err(IdentityError::Revoked));
+    let by_root = root.member(|params| unit(params, "peer"));
+    assert_eq!(verdict(&by_root), Err(IdentityError::IssuerIsInnerNode));
+
+    for (name, expected) in [
+        ("intermediatecerts/ca.pem", "no PEM block of type CERTIFICATE"),
+        ("admincerts/admin.pem", "no PEM block of type CERTIFICATE"),
+        ("crls/list.pem", "not well-formed X.509"),
+        ("tlscacerts/ca.pem", "no PEM block of type CERTIFICATE"),
+        ("tlsintermediatecerts/ca.pem", "no PEM block of type CERTIFICATE"),
+    ] {
+        let good = fs::read_to_string(folder.0.join(name)).expect("a file");
+        folder.write(name, "junk");
+        let error = Msp::from_folder(&folder.0, ID).expect_err(name).to_string();
+        assert!(error.contains(name) && error.contains(expected), "{error}");
+        folder.write(name, &good);
+    }
 }
 
 #[test]
@@ -171,6 +247,11 @@ impl Drop for Folder {
         _ = fs::remove_dir_all(&self.0);
     }
 }
+
+const FURTHER_UNITS: &str = "  \
+  ClientOUIdentifier: {OrganizationalUnitIdentifier: client, Certificate: intermediatecerts/ca.pem}
+  AdminOUIdentifier: {OrganizationalUnitIdentifier: admin}
+";
 
 const CONFIG_YAML: &str = "\
 NodeOUs:
