@@ -195,19 +195,8 @@ impl TlsConfig {
         Ok(self)
     }
 
-    /// Replaces the authorities that vouch for servers, from the next dial on (C3.1.c).
-    ///
-    /// # Errors
-    ///
-    /// If the certificates cannot be used for TLS; nothing changed then.
-    pub fn set_roots(&self, roots: &Roots) -> Result<(), TlsError> {
-        let client = &mut self.write().client;
-        client.config = client_config(&client.pair, roots)?;
-        Ok(())
-    }
-
     /// Goes by the certificates and authorities of another from the next connection on, as all
-    /// clones of this do. Connections that are open keep theirs.
+    /// clones of this do (C3.1.c). Connections that are open keep theirs.
     pub fn replace(&self, by: &Self) {
         let sides = by.read().clone();
         *self.write() = sides;

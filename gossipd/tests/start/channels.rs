@@ -1,6 +1,6 @@
 //! A channel that peers join from its genesis block: membership, heights, blocks.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -78,6 +78,37 @@ fn clients_and_servers_are_known_by_the_authorities_of_their_channel() {
     let mut peer = Running::run(command(&folder, &[]).arg("--channel-block").arg(&genesis));
     peer.wait_for("started");
     BlockSource::start(&org, &channel, port).wait_for_company(1);
+}
+
+/// S3.2.b, S4.c: its authorities count in TLS, its members may read, and its peers are met.
+#[test]
+fn an_organisation_that_a_configuration_block_adds_is_known_from_there_on() {
+    let [org, other] = ["Org1MSP", "Org2MSP"].map(Organisation::named);
+    let ports = free_ports();
+    let mut channel = MadeChannel::new(&org);
+    let genesis = org.folder.join("genesis.block");
+    fs::write(&genesis, &channel.genesis).expect("a file");
+    let block = channel.reconfigure(&[(&org, Some(ports[0])), (&other, None)]);
+    let latest = other.folder.join("config.block");
+    fs::write(&latest, &block).expect("a file");
+    let start = |org: &Organisation, port: u16, block: &Path| {
+        let folder = org.peer("peer0", port, port);
+        let external = format!("127.0.0.1:{port}");
+        let external = [("CORE_PEER_GOSSIP_EXTERNALENDPOINT", &*external)];
+        Running::run(command(&folder, &external).arg("--channel-block").arg(block))
+    };
+    let mut first = start(&org, ports[0], &genesis);
+    let first_id = first.wait_for("started")["peer"].clone();
+    let mut added = start(&other, ports[1], &latest);
+    let added_id = added.wait_for("started")["peer"].clone();
+    let refused = added.wait_for("dial_failed");
+    assert_eq!(refused["endpoint"], format!("127.0.0.1:{}", ports[0]));
+    let mut source = BlockSource::start(&org, &channel, ports[0]);
+    source.wait_for_company(1);
+    source.publish(block);
+    assert_eq!(first.wait_for("block_committed")["number"], 1);
+    wait_for_heights(&mut first, [&added_id].into_iter(), 2);
+    wait_for_heights(&mut added, [&first_id].into_iter(), 2);
 }
 
 /// What no orderer signed is not taken, whoever pushes it.

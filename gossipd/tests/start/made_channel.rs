@@ -1,19 +1,23 @@
-//! A channel of one organisation and an orderer, made for a test.
+//! A channel with an orderer of its own, made for a test.
 
 use bytes::Bytes;
-use gossip_msp::{BlockDraft, SigningIdentity, Source, header_hash};
+use gossip_msp::{BlockDraft, SigningIdentity, Source, header_bytes, header_hash};
 use gossip_proto::{
     common::{
-        Block, BlockData, BlockDataHashingStructure, BlockHeader, Capabilities, Capability,
-        ChannelHeader, Config, ConfigEnvelope, ConfigGroup, ConfigPolicy, ConfigValue, Envelope,
-        HashingAlgorithm, Header, HeaderType, OrdererAddresses, Payload, Policy, SignaturePolicy,
-        SignaturePolicyEnvelope, policy::PolicyType, signature_policy::Type,
+        Block, BlockData, BlockDataHashingStructure, BlockHeader, BlockMetadata, Capabilities,
+        Capability, ChannelHeader, Config, ConfigEnvelope, ConfigGroup, ConfigPolicy, ConfigValue,
+        Envelope, HashingAlgorithm, Header, HeaderType, LastConfig, Metadata, MetadataSignature,
+        OrdererAddresses, OrdererBlockMetadata, Payload, Policy, SignatureHeader, SignaturePolicy,
+        SignaturePolicyEnvelope,
+        policy::PolicyType,
+        signature_policy::{NOutOf, Type},
     },
     msp::{
         FabricMspConfig, MspConfig, MspPrincipal, MspRole, msp_principal::Classification,
         msp_role::MspRoleType,
     },
     orderer::{BatchSize, BatchTimeout},
+    protos::{AnchorPeer, AnchorPeers},
 };
 use prost::Message;
 use rcgen::{CertifiedIssuer, KeyPair};
@@ -25,6 +29,7 @@ use crate::org::{Organisation, authority, member};
 pub(crate) struct MadeChannel {
     /// The genesis block.
     pub(crate) genesis: Bytes,
+    orderers: CertifiedIssuer<'static, KeyPair>,
     orderer: SigningIdentity,
     previous_hash: [u8; 32],
     next: u64,
@@ -35,14 +40,17 @@ impl MadeChannel {
 
     /// Makes a channel with this organisation and an orderer of its own.
     pub(crate) fn new(org: &Organisation) -> Self {
-        let authority = authority("ca.orderer");
-        let (certificate, key) = member("orderer0", &authority);
+        let orderers = authority("ca.orderer");
+        let (certificate, key) = member("orderer0", &orderers);
         let certificate = Source::new("certificate", certificate);
         let orderer = SigningIdentity::new(ORDERERS, &certificate, &Source::new("key", key));
-        let block = genesis(&configuration(org, &authority));
-        let previous_hash = header_hash(block.header.as_ref().expect("a header"));
+        let root = configuration(&[(org, None)], &orderers);
+        let (header, data) = config_block(0, Bytes::new(), &root);
+        let previous_hash = header_hash(&header);
+        let block = Block { header: Some(header), data: Some(data), metadata: None };
         Self {
             genesis: block.encode_to_vec().into(),
+            orderers,
             orderer: orderer.expect("a pair"),
             previous_hash,
             next: 1,
@@ -62,9 +70,39 @@ impl MadeChannel {
         self.next += 1;
         sealed.bytes
     }
+
+    /// Orders a configuration block, before any other: the channel is of these organisations then,
+    /// each with an anchor peer at a port of this machine or without.
+    pub(crate) fn reconfigure(&mut self, orgs: &[(&Organisation, Option<u16>)]) -> Bytes {
+        let previous_hash = Bytes::copy_from_slice(&self.previous_hash);
+        let root = configuration(orgs, &self.orderers);
+        let (header, data) = config_block(self.next, previous_hash, &root);
+        let last_config = Some(LastConfig { index: self.next });
+        let value = OrdererBlockMetadata { last_config, ..OrdererBlockMetadata::default() };
+        let value = value.encode_to_vec();
+        let creator = self.orderer.serialized().clone();
+        let nonce = Bytes::from_static(&[7; 24]);
+        let signature_header = SignatureHeader { creator, nonce }.encode_to_vec();
+        let message = [&value[..], &signature_header, &header_bytes(&header)].concat();
+        let signature = MetadataSignature {
+            signature: self.orderer.sign(&message).expect("a signature").into(),
+            signature_header: signature_header.into(),
+            identifier_header: Bytes::new(),
+        };
+        let signatures = Metadata { value: value.into(), signatures: vec![signature] };
+        let mut metadata = vec![Bytes::new(); 5];
+        metadata[0] = signatures.encode_to_vec().into();
+        self.previous_hash = header_hash(&header);
+        self.next += 1;
+        let metadata = Some(BlockMetadata { metadata });
+        Block { header: Some(header), data: Some(data), metadata }.encode_to_vec().into()
+    }
 }
 
-fn configuration(org: &Organisation, orderers: &CertifiedIssuer<'static, KeyPair>) -> ConfigGroup {
+fn configuration(
+    orgs: &[(&Organisation, Option<u16>)],
+    orderers: &CertifiedIssuer<'static, KeyPair>,
+) -> ConfigGroup {
     let mut root = ConfigGroup::default();
     set_value(&mut root, "HashingAlgorithm", &HashingAlgorithm { name: "SHA256".into() });
     let structure = BlockDataHashingStructure { width: u32::MAX };
@@ -72,15 +110,22 @@ fn configuration(org: &Organisation, orderers: &CertifiedIssuer<'static, KeyPair
     set_value(&mut root, "Capabilities", &capabilities("V3_0"));
     let mut application = ConfigGroup::default();
     set_value(&mut application, "Capabilities", &capabilities("V2_5"));
-    set_policy(&mut application, "Readers", Organisation::MSPID);
-    let members = msp(Organisation::MSPID, &org.identities, Some(&org.tls));
-    application.groups.insert("org1".into(), members);
+    let mspids: Vec<_> = orgs.iter().map(|(org, _)| org.mspid).collect();
+    set_policy(&mut application, "Readers", &mspids);
+    for (org, anchor) in orgs {
+        let mut members = msp(org.mspid, &org.identities, Some(&org.tls));
+        if let Some(port) = anchor {
+            let anchor = AnchorPeer { host: "127.0.0.1".into(), port: i32::from(*port) };
+            set_value(&mut members, "AnchorPeers", &AnchorPeers { anchor_peers: vec![anchor] });
+        }
+        application.groups.insert(org.mspid.to_lowercase(), members);
+    }
     let mut orderer = ConfigGroup::default();
     set_value(&mut orderer, "Capabilities", &capabilities("V2_0"));
     let size = BatchSize { max_message_count: 1, absolute_max_bytes: 9, preferred_max_bytes: 9 };
     set_value(&mut orderer, "BatchSize", &size);
     set_value(&mut orderer, "BatchTimeout", &BatchTimeout { timeout: "2s".into() });
-    set_policy(&mut orderer, "BlockValidation", ORDERERS);
+    set_policy(&mut orderer, "BlockValidation", &[ORDERERS]);
     let mut ordering = msp(ORDERERS, orderers, None);
     let endpoints = OrdererAddresses { addresses: vec!["orderer0:7050".into()] };
     set_value(&mut ordering, "Endpoints", &endpoints);
@@ -112,16 +157,20 @@ fn set_value(group: &mut ConfigGroup, key: &str, value: &impl Message) {
     group.values.insert(key.into(), value);
 }
 
-/// Any member of this organisation satisfies the policy.
-fn set_policy(group: &mut ConfigGroup, name: &str, mspid: &str) {
-    let role = MspRole { msp_identifier: mspid.into(), role: MspRoleType::Member.into() };
-    let principal = MspPrincipal {
-        principal_classification: Classification::Role.into(),
-        principal: role.encode_to_vec().into(),
+/// Any member of one of these organisations satisfies the policy.
+fn set_policy(group: &mut ConfigGroup, name: &str, mspids: &[&str]) {
+    let principal = |mspid: &&str| {
+        let (msp_identifier, role) = ((*mspid).to_owned(), MspRoleType::Member.into());
+        MspPrincipal {
+            principal_classification: Classification::Role.into(),
+            principal: MspRole { msp_identifier, role }.encode_to_vec().into(),
+        }
     };
-    let rule = SignaturePolicy { r#type: Some(Type::SignedBy(0)) };
-    let value =
-        SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities: vec![principal] };
+    let identities = mspids.iter().map(principal).collect();
+    let members = (0..).take(mspids.len()).map(Type::SignedBy);
+    let rules = members.map(|member| SignaturePolicy { r#type: Some(member) }).collect();
+    let rule = SignaturePolicy { r#type: Some(Type::NOutOf(NOutOf { n: 1, rules })) };
+    let value = SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities };
     let r#type = PolicyType::Signature.into();
     let policy = Some(Policy { r#type, value: value.encode_to_vec().into() });
     group.policies.insert(name.into(), ConfigPolicy { policy, ..ConfigPolicy::default() });
@@ -131,8 +180,9 @@ fn capabilities(name: &str) -> Capabilities {
     Capabilities { capabilities: [(name.to_owned(), Capability {})].into() }
 }
 
-fn genesis(root: &ConfigGroup) -> Block {
-    let config = Config { sequence: 0, channel_group: Some(root.clone()) };
+/// Makes a block whose configuration has the sequence `number`, too.
+fn config_block(number: u64, previous_hash: Bytes, root: &ConfigGroup) -> (BlockHeader, BlockData) {
+    let config = Config { sequence: number, channel_group: Some(root.clone()) };
     let config = ConfigEnvelope { config: Some(config), last_update: None };
     let header = ChannelHeader {
         r#type: HeaderType::Config.into(),
@@ -145,8 +195,7 @@ fn genesis(root: &ConfigGroup) -> Block {
         Envelope { payload: payload.encode_to_vec().into(), signature: Bytes::from_static(b"s") };
     let envelope = Bytes::from(envelope.encode_to_vec());
     let data_hash = Bytes::copy_from_slice(&Sha256::digest(&envelope));
-    let header = BlockHeader { number: 0, previous_hash: Bytes::new(), data_hash };
-    Block { header: Some(header), data: Some(BlockData { data: vec![envelope] }), metadata: None }
+    (BlockHeader { number, previous_hash, data_hash }, BlockData { data: vec![envelope] })
 }
 
 const ORDERERS: &str = "OrdererMSP";

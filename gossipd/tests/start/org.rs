@@ -14,21 +14,25 @@ use rcgen::{
 
 /// An organisation with its authorities, and a folder for its peers.
 pub(crate) struct Organisation {
+    pub(crate) mspid: &'static str,
     pub(crate) folder: PathBuf,
     pub(crate) identities: CertifiedIssuer<'static, KeyPair>,
     pub(crate) tls: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Organisation {
-    pub(crate) const MSPID: &str = "Org1MSP";
-
     pub(crate) fn new() -> Self {
+        Self::named("Org1MSP")
+    }
+
+    pub(crate) fn named(mspid: &'static str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("gossipd-start-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("a folder");
-        Self { folder, identities: authority("ca.org1"), tls: authority("tlsca.org1") }
+        let [identities, tls] = ["ca", "tlsca"].map(|kind| authority(&format!("{kind}.{mspid}")));
+        Self { mspid, folder, identities, tls }
     }
 
     /// Lays out what a peer needs, and returns the folder with its `core.yaml`.
@@ -52,7 +56,7 @@ impl Organisation {
             &format!(
                 "peer:\n\
                  \x20 id: {name}\n\
-                 \x20 localMspId: Org1MSP\n\
+                 \x20 localMspId: {mspid}\n\
                  \x20 mspConfigPath: msp\n\
                  \x20 address: 127.0.0.1:{port}\n\
                  \x20 listenAddress: 127.0.0.1:{port}\n\
@@ -65,7 +69,8 @@ impl Organisation {
                  \x20   clientAuthRequired: true\n\
                  \x20 gossip:\n\
                  \x20   bootstrap: 127.0.0.1:{bootstrap}\n\
-                 \x20   reconnectInterval: 1s\n"
+                 \x20   reconnectInterval: 1s\n",
+                mspid = self.mspid
             ),
         );
         folder

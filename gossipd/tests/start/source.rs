@@ -43,7 +43,7 @@ impl BlockSource {
     ) -> Self {
         let folder = org.peer("source", 1, 1);
         let address = format!("127.0.0.1:{}", free_ports()[0]);
-        let mspid = Organisation::MSPID;
+        let mspid = org.mspid;
         let signer = SigningIdentity::from_folder(folder.join("msp"), mspid).expect("a pair");
         let msp = Msp::from_folder(folder.join("msp"), mspid).expect("an organisation");
         let config = gossip_msp::ChannelConfig::from_block(&channel.genesis);
