@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::text::printable;
 
-use super::status::{Channel, Other, Peer, State, Status};
+use super::status::{Channel, MemberHeight, Other, Peer, State, Status};
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,13 +26,16 @@ impl fmt::Display for Status {
 
 impl Status {
     fn row_of_channel(&self, channel: &Channel) -> [String; 3] {
-        let member = |id: &str, height: u64| {
-            let known = self.peers.iter().map(|other| &other.peer).find(|peer| peer.peer == id);
-            let endpoint = known.map_or("—".to_owned(), endpoint);
-            format!("{endpoint} ({height})")
+        let member = |listed: &MemberHeight| {
+            let known = self.peers.iter().map(|other| &other.peer);
+            let endpoint = known.clone().find(|peer| peer.peer == listed.peer).map(endpoint);
+            format!("{} ({})", or_dash(endpoint.as_deref()), listed.height)
         };
-        let members = channel.members.iter().map(|listed| member(&listed.peer, listed.height));
-        let members = members.collect::<Vec<_>>().join(", ");
+        let shown = channel.members.iter().take(MEMBERS_SHOWN).map(member);
+        let mut members = shown.collect::<Vec<_>>().join(", ");
+        if let Some(more @ 1..) = channel.members.len().checked_sub(MEMBERS_SHOWN) {
+            members += &format!(" and {more} more");
+        }
         [printable(&channel.channel), channel.height.to_string(), or_dash(Some(&*members))]
     }
 }
@@ -91,6 +94,9 @@ fn write_table<const N: usize>(
     }
     Ok(())
 }
+
+/// Members of a channel that its line shows; there are more in JSON.
+const MEMBERS_SHOWN: usize = 8;
 
 /// Digits of a PKI-ID that tell peers apart for people.
 const SHORT: usize = 12;

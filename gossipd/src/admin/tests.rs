@@ -93,6 +93,17 @@ mychannel  8       b\\u{1b}:7051 (7)
 }
 
 #[test]
+fn of_many_members_of_a_channel_the_table_shows_the_first() {
+    let mut status = status();
+    let members = &mut status.channels[0].members;
+    *members = vec![members[0].clone(); 10];
+    let table = status.to_string();
+    let row = table.lines().last().expect("the channel's");
+    assert!(row.ends_with(" and 2 more"), "{row}");
+    assert_eq!(row.matches("(7)").count(), 8, "{row}");
+}
+
+#[test]
 fn the_json_has_the_fields_that_the_help_describes() {
     let json = serde_json::to_value(status()).expect("JSON");
     assert_eq!(json["self"]["endpoint"], "127.0.0.1:7051");
