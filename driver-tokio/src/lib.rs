@@ -25,10 +25,10 @@
 //! ) -> Result<(), Box<dyn Error>> {
 //!     let key_pair = KeyPair::from_files("tls/server.crt", "tls/server.key")?;
 //!     let tls = TlsConfig::new(&key_pair, &Roots::from_files(["tls/ca.crt"])?)?;
-//!     let (peer, address) =
-//!         Peer::builder(config, crypto, ledger).tls(tls).listen("0.0.0.0:7051").await?;
+//!     let mut builder = Peer::builder(config, crypto, ledger).tls(tls);
+//!     let mut notices = builder.subscribe(1024);
+//!     let (_peer, address) = builder.listen("0.0.0.0:7051").await?;
 //!     println!("listening on {address}");
-//!     let mut notices = peer.subscribe(1024).await?;
 //!     while let Some(item) = notices.recv().await {
 //!         match item {
 //!             Item::Notice(notice) => println!("{notice:?}"),
