@@ -145,4 +145,4 @@ const FIELDS: &str = "\
 The JSON object: channel, first (the number of the first block), height (that of the next block),
 config_block (that of the last configuration block), config_sequence (how often the configuration
 has changed), last_hash (of the last block's header, which the next one names; in hexadecimal
-digits), bytes (the size of the file), file.";
+digits), bytes (what the file takes on disk), file.";

@@ -1,6 +1,6 @@
 //! What is in ledgers.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt};
 
 use serde_json::json;
 
@@ -15,7 +15,8 @@ pub(super) fn run(args: &Info) -> Result<(), Box<Failure>> {
 fn describe(reader: &mut Reader, as_json: bool) -> Result<String, Box<Failure>> {
     let sequence = reader.config()?.sequence();
     let file = reader.path().display().to_string();
-    let bytes = fs::metadata(reader.path()).map_err(|error| format!("{file}: {error}"))?.len();
+    let metadata = fs::metadata(reader.path()).map_err(|error| format!("{file}: {error}"))?;
+    let bytes = metadata.blocks() * UNIT_BYTES;
     let (channel, first, height) = (reader.channel(), reader.first(), reader.height());
     let (config_block, hash) = (reader.config_block(), hex(&reader.tip()));
     if as_json {
@@ -37,6 +38,9 @@ fn describe(reader: &mut Reader, as_json: bool) -> Result<String, Box<Failure>> 
          \x20 height         {height}: blocks {first} to {last}\n\
          \x20 configuration  {sequence}, of block {config_block}\n\
          \x20 last hash      {hash}\n\
-         \x20 file           {file}, {bytes} bytes\n"
+         \x20 file           {file}, {bytes} bytes on disk\n"
     ))
 }
+
+/// In which systems count what files take. Databases have holes.
+const UNIT_BYTES: u64 = 512;
