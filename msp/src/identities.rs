@@ -66,7 +66,8 @@ impl From<SignatureError> for VerifyError {
 /// time.
 #[derive(Debug)]
 pub struct Identities {
-    state: RwLock<State>,
+    msps: BTreeMap<Arc<str>, Msp>,
+    remembered: RwLock<Remembered>,
 }
 
 impl Identities {
@@ -76,13 +77,11 @@ impl Identities {
     /// Knows these organisations; of several with one MSP id, the first.
     #[must_use]
     pub fn new(msps: impl IntoIterator<Item = Msp>) -> Self {
-        Self { state: RwLock::new(State::new(msps)) }
-    }
-
-    /// Knows other organisations from here on and forgets all it judged.
-    pub fn replace(&self, msps: impl IntoIterator<Item = Msp>) {
-        let state = State::new(msps);
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        let mut by_id = BTreeMap::new();
+        for msp in msps {
+            by_id.entry(msp.shared_id()).or_insert(msp);
+        }
+        Self { msps: by_id, remembered: RwLock::default() }
     }
 
     /// Judges a serialized identity.
@@ -129,32 +128,53 @@ impl Identities {
     /// The MSP id of the organisation whose authorities issued an identity, valid or not.
     pub(crate) fn org_of(&self, identity: &[u8]) -> Option<Arc<str>> {
         let SerializedIdentity { mspid, id_bytes } = SerializedIdentity::decode(identity).ok()?;
-        let msps = Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).msps);
-        let msp = msps.get(mspid.as_str())?;
+        let msp = self.msps.get(mspid.as_str())?;
         msp.has_issued(&id_bytes).then(|| msp.shared_id())
     }
 
     pub(crate) fn judge(&self, identity: &[u8]) -> Result<Arc<Valid>, IdentityError> {
-        let (msps, was_remembered) = {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(valid) = state.recent.get(identity) {
+        let was_remembered = {
+            let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(valid) = remembered.recent.get(identity) {
                 return Ok(Arc::clone(valid));
             }
-            (Arc::clone(&state.msps), state.older.get(identity).cloned())
+            remembered.older.get(identity).cloned()
         };
         // Judged without the lock: one identity must not hold up the verification of others.
         let valid = match was_remembered {
             Some(valid) => valid,
-            None => Arc::new(judge(&msps, identity)?),
+            None => Arc::new(self.judge_anew(identity)?),
         };
-        if identity.len() > CACHED_LEN_MAX {
-            return Ok(valid);
-        }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if Arc::ptr_eq(&state.msps, &msps) {
-            state.remember(identity, &valid);
+        if identity.len() <= REMEMBERED_LEN_MAX {
+            let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
+            remembered.insert(identity, &valid);
         }
         Ok(valid)
+    }
+
+    fn judge_anew(&self, identity: &[u8]) -> Result<Valid, IdentityError> {
+        if identity.is_empty() {
+            return Err(IdentityError::Undecodable);
+        }
+        let SerializedIdentity { mspid, id_bytes } =
+            SerializedIdentity::decode(identity).map_err(|_| IdentityError::Undecodable)?;
+        let Some(msp) = self.msps.get(mspid.as_str()) else {
+            return Err(IdentityError::UnknownMsp(shown(&mspid)));
+        };
+        let Member { certificate, certifiers_id, roles } = msp.validate(&id_bytes)?;
+        let facts = Facts {
+            pki_id: pki_id_of(&mspid, &id_bytes),
+            mspid: msp.shared_id(),
+            not_after: certificate.not_after,
+        };
+        Ok(Valid {
+            facts,
+            key: certificate.key,
+            certificate: certificate.content_digest,
+            units: certificate.units,
+            certifiers_id,
+            roles,
+        })
     }
 }
 
@@ -187,27 +207,16 @@ impl Valid {
     }
 }
 
-type Msps = BTreeMap<Arc<str>, Msp>;
-
 /// A cache of two halves: a full `recent` becomes `older`, and what was older is forgotten
 /// unless it was asked for in between.
-#[derive(Debug)]
-struct State {
-    msps: Arc<Msps>,
+#[derive(Debug, Default)]
+struct Remembered {
     recent: HashMap<Bytes, Arc<Valid>>,
     older: HashMap<Bytes, Arc<Valid>>,
 }
 
-impl State {
-    fn new(msps: impl IntoIterator<Item = Msp>) -> Self {
-        let mut by_id = Msps::new();
-        for msp in msps {
-            by_id.entry(msp.shared_id()).or_insert(msp);
-        }
-        Self { msps: Arc::new(by_id), recent: HashMap::new(), older: HashMap::new() }
-    }
-
-    fn remember(&mut self, identity: &[u8], valid: &Arc<Valid>) {
+impl Remembered {
+    fn insert(&mut self, identity: &[u8], valid: &Arc<Valid>) {
         if self.recent.len() >= Identities::CACHED_MAX / 2 {
             self.older = std::mem::take(&mut self.recent);
         }
@@ -215,33 +224,8 @@ impl State {
     }
 }
 
-fn judge(msps: &Msps, identity: &[u8]) -> Result<Valid, IdentityError> {
-    if identity.is_empty() {
-        return Err(IdentityError::Undecodable);
-    }
-    let SerializedIdentity { mspid, id_bytes } =
-        SerializedIdentity::decode(identity).map_err(|_| IdentityError::Undecodable)?;
-    let Some(msp) = msps.get(mspid.as_str()) else {
-        return Err(IdentityError::UnknownMsp(shown(&mspid)));
-    };
-    let Member { certificate, certifiers_id, roles } = msp.validate(&id_bytes)?;
-    let facts = Facts {
-        pki_id: pki_id_of(&mspid, &id_bytes),
-        mspid: msp.shared_id(),
-        not_after: certificate.not_after,
-    };
-    Ok(Valid {
-        facts,
-        key: certificate.key,
-        certificate: certificate.content_digest,
-        units: certificate.units,
-        certifiers_id,
-        roles,
-    })
-}
-
 /// The longest identity remembered, in bytes. Text before a PEM block may be of any length.
-const CACHED_LEN_MAX: usize = 16 << 10;
+const REMEMBERED_LEN_MAX: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -254,8 +238,8 @@ mod tests {
         let identities = Identities::new([]);
         let valid = Arc::new(valid());
         let remember = |identity: &[u8]| {
-            let mut state = identities.state.write().expect("no panic");
-            state.remember(identity, &valid);
+            let mut remembered = identities.remembered.write().expect("no panic");
+            remembered.insert(identity, &valid);
         };
         remember(b"asked for");
         for number in 0..3 * Identities::CACHED_MAX {
@@ -265,8 +249,8 @@ mod tests {
         }
         let first = 0_usize.to_be_bytes();
         assert!(identities.judge(&first).is_err(), "nobody asked for it");
-        let state = identities.state.read().expect("no panic");
-        assert!(state.recent.len() + state.older.len() <= Identities::CACHED_MAX);
+        let remembered = identities.remembered.read().expect("no panic");
+        assert!(remembered.recent.len() + remembered.older.len() <= Identities::CACHED_MAX);
     }
 
     fn valid() -> Valid {

@@ -1,18 +1,21 @@
 //! Whom a peer believes: its own organisation first, then its channels.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gossip_msp::{
     AccessError, ChannelConfig, IdentityError, Msp, MspConfig, PolicyError, READERS,
     SignatureError, SigningIdentity, Source, Trust, VerifyError, pki_id,
 };
-use gossip_proto::common::{ConfigGroup, Policy};
+use gossip_proto::common::{Block, ConfigGroup, Envelope, Payload, Policy, SignatureHeader};
 use gossip_proto::msp::SerializedIdentity;
 use gossip_proto::msp::msp_role::MspRoleType;
 use prost::Message;
 use rcgen::{KeyIdMethod, SerialNumber};
 
 use crate::authority::Authority;
+use crate::chain::{data, recorded_chain};
 use crate::made_channel::{
     at, block, by, channel, msp_of, role, set_msp, set_policy, signature, signer,
 };
@@ -140,6 +143,30 @@ fn access_to_a_channel_is_its_own_readers_policy() {
     assert_eq!(nobody, Err(IdentityError::Undecodable.into()));
 }
 
+/// C-42: on a recorded channel clients of both organisations are believed, and orderers are not.
+#[test]
+fn the_readers_of_a_recorded_channel_are_believed() {
+    let chain = recorded_chain();
+    let config = Arc::new(ChannelConfig::from_block(&chain[0]).expect("a configuration"));
+    for (folder, mspid) in [("orgs/org1", "Org1MSP"), ("orgs/org2", "Org2MSP")] {
+        let trust = Trust::new(Msp::from_folder(data().join(folder), mspid).expect("a folder"));
+        trust.set_channel(Arc::clone(&config));
+        let mut verdicts = BTreeMap::new();
+        for Envelope { payload, signature } in chain[1..].iter().flat_map(transactions) {
+            let header = Payload::decode(payload.clone()).expect("a payload").header;
+            let header = header.expect("a header").signature_header;
+            let creator = SignatureHeader::decode(header).expect("a header").creator;
+            let org = trust.org_of(&creator).expect("an organisation");
+            let verdict = trust.verify(&creator, &signature, &payload);
+            assert!(verdict.is_ok() || verdict == refused(), "{verdict:?}");
+            *verdicts.entry((org, verdict.is_ok())).or_insert(0) += 1;
+        }
+        let verdicts: Vec<_> = verdicts.iter().map(|((org, ok), n)| (&**org, *ok, *n)).collect();
+        let expected = [("OrdererMSP", false, 3), ("Org1MSP", true, 219), ("Org2MSP", true, 1)];
+        assert_eq!(verdicts, expected, "for a peer of {mspid}");
+    }
+}
+
 /// C-2, §14: of bytes that are no identity nothing is known.
 #[test]
 fn bytes_that_are_no_identity_have_no_organisation() {
@@ -202,6 +229,11 @@ fn with_readers(name: &str, mut root: ConfigGroup, readers: Option<Policy>) -> A
         set_policy(at(&mut root, "Application"), "Readers", readers);
     }
     Arc::new(ChannelConfig::from_block(&block(name, 0, &root)).expect("a configuration"))
+}
+
+fn transactions(block: &Bytes) -> Vec<Envelope> {
+    let data = Block::decode(block.clone()).expect("a block").data.expect("data").data;
+    data.into_iter().map(|bytes| Envelope::decode(bytes).expect("an envelope")).collect()
 }
 
 fn readers(mspid: &str) -> Policy {
