@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use bytes::Bytes;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
@@ -88,7 +89,7 @@ fn an_organisation_that_a_configuration_block_adds_is_known_from_there_on() {
     let mut channel = MadeChannel::new(&org);
     let genesis = org.folder.join("genesis.block");
     fs::write(&genesis, &channel.genesis).expect("a file");
-    let block = channel.reconfigure(&[(&org, Some(ports[0])), (&other, None)]);
+    let block = channel.reconfigure(1, &[(&org, Some(ports[0])), (&other, None)]);
     let latest = other.folder.join("config.block");
     fs::write(&latest, &block).expect("a file");
     let start = |org: &Organisation, port: u16, block: &Path| {
@@ -109,6 +110,37 @@ fn an_organisation_that_a_configuration_block_adds_is_known_from_there_on() {
     assert_eq!(first.wait_for("block_committed")["number"], 1);
     wait_for_heights(&mut first, [&added_id].into_iter(), 2);
     wait_for_heights(&mut added, [&first_id].into_iter(), 2);
+}
+
+/// The orderers signed it, so that nothing else can come in its place.
+#[test]
+fn a_configuration_that_cannot_be_applied_is_told_and_the_channel_stands_still() {
+    let org = Organisation::new();
+    let mut channel = MadeChannel::new(&org);
+    let genesis = org.folder.join("genesis.block");
+    fs::write(&genesis, &channel.genesis).expect("a file");
+    let [port, _] = free_ports();
+    let folder = org.peer("peer0", port, port);
+    let mut peer = Running::run(command(&folder, &[]).arg("--channel-block").arg(&genesis));
+    peer.wait_for("started");
+    let mut source = BlockSource::start(&org, &channel, port);
+    source.wait_for_company(1);
+    source.publish(channel.order(Bytes::from_static(b"earlier")));
+    source.publish(channel.reconfigure(0, &[(&org, None)]));
+    source.publish(channel.order(Bytes::from_static(b"later")));
+    let failed = peer.wait_for("commit_failed");
+    assert_eq!((&failed["channel"], &failed["number"]), (&MadeChannel::NAME.into(), &2.into()));
+    assert!(failed["reason"].as_str().is_some_and(|why| why.contains("sequence")), "{failed}");
+    let is_later = |notice: &Value| notice["notice"] == "block_received" && notice["number"] == 3;
+    if !peer.has_seen(is_later) {
+        peer.wait_until("later block", is_later);
+    }
+    let is_committed = |number: u64| {
+        let (what, number) = (Value::from("block_committed"), Value::from(number));
+        peer.has_seen(|notice| notice["notice"] == what && notice["number"] == number)
+    };
+    assert_eq!([1, 2, 3].map(is_committed), [true, false, false]);
+    assert_eq!(peer.end(Signal::TERM), Some(0));
 }
 
 /// What no orderer signed is not taken, whoever pushes it.

@@ -45,7 +45,7 @@ impl MadeChannel {
         let certificate = Source::new("certificate", certificate);
         let orderer = SigningIdentity::new(ORDERERS, &certificate, &Source::new("key", key));
         let root = configuration(&[(org, None)], &orderers);
-        let (header, data) = config_block(0, Bytes::new(), &root);
+        let (header, data) = config_block(0, Bytes::new(), 0, &root);
         let previous_hash = header_hash(&header);
         let block = Block { header: Some(header), data: Some(data), metadata: None };
         Self {
@@ -71,12 +71,16 @@ impl MadeChannel {
         sealed.bytes
     }
 
-    /// Orders a configuration block, before any other: the channel is of these organisations then,
-    /// each with an anchor peer at a port of this machine or without.
-    pub(crate) fn reconfigure(&mut self, orgs: &[(&Organisation, Option<u16>)]) -> Bytes {
+    /// Orders a configuration block: the channel is of these organisations then, each with an anchor
+    /// peer at a port of this machine or without. The genesis block has sequence 0.
+    pub(crate) fn reconfigure(
+        &mut self,
+        sequence: u64,
+        orgs: &[(&Organisation, Option<u16>)],
+    ) -> Bytes {
         let previous_hash = Bytes::copy_from_slice(&self.previous_hash);
         let root = configuration(orgs, &self.orderers);
-        let (header, data) = config_block(self.next, previous_hash, &root);
+        let (header, data) = config_block(self.next, previous_hash, sequence, &root);
         let last_config = Some(LastConfig { index: self.next });
         let value = OrdererBlockMetadata { last_config, ..OrdererBlockMetadata::default() };
         let value = value.encode_to_vec();
@@ -180,9 +184,13 @@ fn capabilities(name: &str) -> Capabilities {
     Capabilities { capabilities: [(name.to_owned(), Capability {})].into() }
 }
 
-/// Makes a block whose configuration has the sequence `number`, too.
-fn config_block(number: u64, previous_hash: Bytes, root: &ConfigGroup) -> (BlockHeader, BlockData) {
-    let config = Config { sequence: number, channel_group: Some(root.clone()) };
+fn config_block(
+    number: u64,
+    previous_hash: Bytes,
+    sequence: u64,
+    root: &ConfigGroup,
+) -> (BlockHeader, BlockData) {
+    let config = Config { sequence, channel_group: Some(root.clone()) };
     let config = ConfigEnvelope { config: Some(config), last_update: None };
     let header = ChannelHeader {
         r#type: HeaderType::Config.into(),
