@@ -71,8 +71,8 @@ impl MadeChannel {
         sealed.bytes
     }
 
-    /// Orders a configuration block: the channel is of these organisations then, each with an anchor
-    /// peer at a port of this machine or without. The genesis block has sequence 0.
+    /// Orders a configuration block: the channel is of these organisations then, each with or
+    /// without an anchor peer at a port of this machine. The genesis block has sequence 0.
     pub(crate) fn reconfigure(
         &mut self,
         sequence: u64,
