@@ -13,7 +13,7 @@ use crate::{
 type Cx<'a> = cx::Cx<'a, Effect>;
 
 /// The peers that a message came from: it is not sent back to them (N-8).
-pub(crate) type Sources = SmallVec<[PkiId; 4]>;
+pub(crate) type Sources = SmallVec<[PkiId; 2]>;
 
 /// Something to be pushed.
 #[derive(Clone, Debug)]

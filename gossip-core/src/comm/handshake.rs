@@ -1,6 +1,6 @@
 //! Who is there: the exchange of connection messages, the same for both sides.
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 
 use bytes::Bytes;
 use gossip_proto::gossip::{ConnEstablish, Envelope, gossip_message::Content};
@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use crate::{CloseReason, ConnId, Fault, Identity, OrgId, PkiId, Signed, wire};
 
-use super::{Comm, Cx, Dial, Effect, Stage, Timer};
+use super::{Comm, Cx, Dial, Effect, Stage, Timer, Unproven};
 
 /// Which of our connection messages: for which TLS certificate of ours, and whether it is a probe.
 pub(crate) type OwnConnKey = (Option<[u8; 32]>, bool);
@@ -192,7 +192,8 @@ impl Comm {
         }
         let (identity, message, secret) =
             (claim.identity.clone(), claim.message.clone(), claim.secret.clone());
-        cx.emit(Effect::Verify { conn, pki_id, identity, message, secret });
+        let unproven = Unproven { conn, pki_id, identity, message, secret };
+        cx.emit(Effect::Verify(Box::new(unproven)));
     }
 
     /// Takes the verdict on the signature of the remote's connection message.

@@ -5,7 +5,7 @@ mod handshake;
 mod lanes;
 mod links;
 
-use alloc::{borrow::Cow, collections::VecDeque, string::String};
+use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -76,13 +76,7 @@ pub(crate) enum Effect {
         identity: Identity,
     },
     /// Check a signature; answer with `on_signature`.
-    Verify {
-        conn: ConnId,
-        pki_id: PkiId,
-        identity: Identity,
-        message: Signed,
-        secret: Option<Signed>,
-    },
+    Verify(Box<Unproven>),
     Opened {
         conn: ConnId,
         pki_id: PkiId,
@@ -129,6 +123,16 @@ pub(crate) enum Effect {
         at: Instant,
     },
     CancelTimer(Timer),
+}
+
+/// A connection message whose signature is to be checked.
+#[derive(Debug)]
+pub(crate) struct Unproven {
+    pub(crate) conn: ConnId,
+    pub(crate) pki_id: PkiId,
+    pub(crate) identity: Identity,
+    pub(crate) message: Signed,
+    pub(crate) secret: Option<Signed>,
 }
 
 /// What a dial is for.

@@ -77,7 +77,7 @@ pub(crate) enum Effect {
     /// Push another's, but not to where it came from.
     Forward {
         alive: Arc<Alive>,
-        sources: SmallVec<[PkiId; 4]>,
+        sources: SmallVec<[PkiId; 2]>,
     },
     /// Send a serialized envelope to a peer, dialling if need be.
     Send {
@@ -226,7 +226,7 @@ impl Discovery {
     pub(crate) fn on_alive(
         &mut self,
         alive: Verified<Alive>,
-        sources: SmallVec<[PkiId; 4]>,
+        sources: SmallVec<[PkiId; 2]>,
         cx: &mut Cx<'_>,
     ) {
         // It was fresh when it arrived; another copy may have been verified since.

@@ -2,7 +2,7 @@
 
 use crate::{
     Action, CloseReason, JobKind, Notice, PkiId, UnixTime, channel,
-    comm::{self, Frame, Lane},
+    comm::{self, Frame, Lane, Unproven},
     discovery,
     emitter::{self, Item, Sources},
 };
@@ -30,7 +30,8 @@ impl Node {
                     self.comm(|comm, cx| comm.on_identity(conn, Err(fault), cx));
                 }
             }
-            comm::Effect::Verify { conn, pki_id, identity, message, secret } => {
+            comm::Effect::Verify(unproven) => {
+                let Unproven { conn, pki_id, identity, message, secret } = *unproven;
                 let proof = (message.clone(), secret.clone());
                 // A peer shows the same message on each of its connections.
                 if self.flights.await_proof(proof.clone(), conn) {

@@ -7,7 +7,6 @@ use alloc::{boxed::Box, vec::Vec};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 
 use crate::{
     ConnId, Identity, Limits, PkiId, Signed, Stamp,
@@ -181,7 +180,7 @@ pub(super) struct Flight {
     /// The one that is being checked.
     pub(super) leader: Claim,
     /// Those with the same bytes.
-    pub(super) twins: SmallVec<[Claim; 2]>,
+    pub(super) twins: Vec<Claim>,
     /// Those with other bytes: the first is checked if the leader fails.
     pub(super) rivals: Vec<Claim>,
 }
@@ -228,7 +227,7 @@ impl Flights {
         }
         let Some(flight) = self.flights.get(&key) else {
             self.hold(&claim);
-            let flight = Flight { leader: claim, twins: SmallVec::new(), rivals: Vec::new() };
+            let flight = Flight { leader: claim, twins: Vec::new(), rivals: Vec::new() };
             self.flights.insert(key, flight);
             return Boarding::Lead;
         };

@@ -1,9 +1,8 @@
 //! What jobs answer. The world is looked up again before anything is done: it may have changed.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use crate::{
     Fault, Identity, IdentityFacts, JobId, Notice, Outcome, PkiId,
@@ -262,7 +261,7 @@ impl Node {
     }
 
     /// Acts on a claim that holds, and on those that hold with it.
-    fn on_verified(&mut self, leader: Claim, twins: SmallVec<[Claim; 2]>, rivals: &[Claim]) {
+    fn on_verified(&mut self, leader: Claim, twins: Vec<Claim>, rivals: &[Claim]) {
         let mut sources = Sources::new();
         // Who brought the same with a secret more has it, too.
         let others = rivals.iter().filter(|rival| leader.is_settled_by(rival));

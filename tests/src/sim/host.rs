@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use bytes::Bytes;
 use gossip_core::{Config, ConnId, Endpoint, Event, Instant, Job, Node, UnixTime};
 
 use super::{
@@ -48,13 +47,8 @@ pub(super) enum Input {
     Tick,
     /// An event as it is.
     Event(Box<Event>),
-    /// Frames of a connection were written.
-    Written {
-        /// The connection.
-        conn: ConnId,
-        /// How many.
-        frames: u32,
-    },
+    /// Frames were written: so many on each of these connections.
+    Written(Vec<(ConnId, u32)>),
     /// Something came out of a pipe.
     Arrived {
         /// The connection.
@@ -143,12 +137,6 @@ fn bootstrap(ix: usize, layout: &Layout) -> Vec<Endpoint> {
     let orgs = layout.orgs.len();
     let hosts = (ix % orgs..layout.names.len()).step_by(orgs).take(ANCHORS);
     hosts.filter(|host| *host != ix).map(|host| layout.internal(host)).collect()
-}
-
-/// Copies a frame into a buffer of its own, as a receiver does.
-#[must_use]
-pub(super) fn received(frame: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(frame)
 }
 
 /// When a run starts, on a wall clock that is right.

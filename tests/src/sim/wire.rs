@@ -7,15 +7,8 @@ use gossip_core::{ConnId, DialId, DialPurpose, Endpoint, Event, PkiId, TlsBindin
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    byzantine,
-    check::Seen,
-    draws::scale,
-    faults::Control,
-    host::{Input, received},
-    network::Parcel,
-    options::FaultClass,
-    trace::What,
-    world::World,
+    byzantine, check::Seen, draws::scale, faults::Control, host::Input, network::Parcel,
+    options::FaultClass, trace::What, world::World,
 };
 
 impl World {
@@ -129,8 +122,9 @@ impl World {
 
     /// Tells a node which of its frames were written.
     pub(super) fn return_credit(&mut self, host: usize) {
-        for (conn, frames) in std::mem::take(&mut self.written) {
-            self.plan_input(self.now + WRITE_TIME, host, Input::Written { conn, frames });
+        if !self.written.is_empty() {
+            let written = std::mem::take(&mut self.written);
+            self.plan_input(self.now + WRITE_TIME, host, Input::Written(written));
         }
     }
 
@@ -197,7 +191,7 @@ impl World {
                 if self.hosts[host].is_byzantine {
                     self.memory.hear(&mut self.draws.byzantine, &frame);
                 }
-                self.handle(host, Event::Message { conn, frame: received(&frame) });
+                self.handle(host, Event::Message { conn, frame });
             }
             Parcel::Hangup { is_abrupt } => {
                 let write_failed = is_abrupt && end.unwritten > 0;
@@ -213,7 +207,7 @@ impl World {
         end.pipe.unread = end.pipe.unread.saturating_sub(1);
         if end.pipe.owed > 0 {
             end.pipe.owed -= 1;
-            let written = Input::Written { conn: other, frames: 1 };
+            let written = Input::Written(vec![(other, 1)]);
             self.plan_input(self.now + WRITE_TIME, remote, written);
         }
     }

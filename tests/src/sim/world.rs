@@ -314,7 +314,11 @@ impl World {
         match input {
             Input::Tick => self.tick(host),
             Input::Event(event) => self.handle(host, *event),
-            Input::Written { conn, frames } => self.on_written(host, conn, frames),
+            Input::Written(written) => {
+                for (conn, frames) in written {
+                    self.on_written(host, conn, frames);
+                }
+            }
             Input::Arrived { conn, parcel, is_copy } => {
                 self.on_arrived(host, conn, parcel, is_copy)
             }
