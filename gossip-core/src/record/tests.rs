@@ -136,10 +136,21 @@ fn the_digest_depends_on_every_bit_and_on_the_order() {
         digest.bytes(bytes);
         digest.value()
     };
-    for bit in 0..96 {
-        let mut changed = *b"twelve bytes";
+    // As much as fills lanes, words and a part of one.
+    let whole: Vec<u8> = (0..=150).collect();
+    for bit in 0..whole.len() * 8 {
+        let mut changed = whole.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
-        assert_ne!(of(&changed), of(b"twelve bytes"), "bit {bit}");
+        assert_ne!(of(&changed), of(&whole), "bit {bit}");
+    }
+    for at in 0..whole.len() - 1 {
+        let mut changed = whole.clone();
+        changed.swap(at, at + 1);
+        assert_ne!(of(&changed), of(&whole), "byte {at}");
+        let moved = (at + 8) % whole.len();
+        changed = whole.clone();
+        changed.swap(at, moved);
+        assert_ne!(of(&changed), of(&whole), "bytes {at} and {moved}");
     }
     assert_ne!(of(b"ab"), of(b"ba"));
     assert_ne!(of(b"a"), of(b"a\0"));
