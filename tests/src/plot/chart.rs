@@ -96,7 +96,7 @@ impl Chart {
         let mut right = frame.left + frame.width;
         for series in self.series.iter().rev() {
             let (label, color) = series.label();
-            let y = frame.top - 13.0;
+            let y = frame.top - 30.0;
             svg.text((right, y + 4.0), Anchor::End, 11.5, label);
             // A letter takes less than seven pixels on the average.
             right -= 6.8 * label.chars().count() as f64 + 6.0;
@@ -170,7 +170,7 @@ impl Axis {
     fn ticks(self) -> Vec<(f64, String)> {
         match self {
             Self::Log { start, end } => {
-                (start..=end).map(|power| 10_f64.powi(power)).map(|at| (at, time(at))).collect()
+                (start..=end).map(|power| (10_f64.powi(power), power_of_ten(power))).collect()
             }
             Self::Linear { end } => {
                 let (unit, name) = match end {
@@ -211,6 +211,16 @@ pub(super) fn time(secs: f64) -> String {
     }
 }
 
+/// Writes a power of ten seconds.
+fn power_of_ten(power: i32) -> String {
+    let (unit, name) = match power {
+        ..-3 => (-6, "µs"),
+        -3..0 => (-3, "ms"),
+        0.. => (0, "s"),
+    };
+    format!("{} {name}", 10_f64.powi(power - unit))
+}
+
 /// Finds the smallest of 1, 2 and 5, times a power of ten, that is not below.
 fn step(least: f64) -> f64 {
     let power = 10_f64.powf(least.max(1e-6).log10().floor());
@@ -244,6 +254,7 @@ mod tests {
         assert_eq!(labels(Axis::Linear { end: 86_400.0 }), ["0 h", "5 h", "10 h", "15 h", "20 h"]);
         let log = Axis::log([0.0004, 2.0].into_iter());
         assert_eq!(labels(log), ["100 µs", "1 ms", "10 ms", "100 ms", "1 s", "10 s"]);
+        assert_eq!(labels(Axis::log([20.0, 300.0].into_iter())), ["10 s", "100 s", "1000 s"]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn a_picture_is_well_formed_and_says_what_it_shows() {
         "6 peers of 2 organisations, ",
         "faults: all, seed 3",
         "How blocks spread",
-        "half of deliveries: ",
+        "half of the deliveries took ",
         "How peers come to know each other",
         "Membership over the whole run",
         "faults end",
