@@ -61,15 +61,15 @@ impl ChannelConfig {
     /// # Errors
     ///
     /// As [`from_block`](Self::from_block), and when the block belongs to another channel (SV-62)
-    /// or its configuration is not a later one.
+    /// or its configuration is not the next one (5.1).
     pub fn update(&self, block: &Bytes) -> Result<Self, ConfigError> {
         let next = Self::from_block(block)?;
         if next.channel != self.channel {
             let problem = format!("is {:?}, expected {:?}", next.channel, self.channel);
             return Err(ConfigError::new("channel", problem));
         }
-        if next.sequence <= self.sequence {
-            let problem = format!("is {}, expected more than {}", next.sequence, self.sequence);
+        if self.sequence.checked_add(1) != Some(next.sequence) {
+            let problem = format!("is {}, expected the one after {}", next.sequence, self.sequence);
             return Err(ConfigError::new("sequence", problem));
         }
         Ok(next)

@@ -78,7 +78,7 @@ fn each_configuration_of_the_chain_follows_the_one_before() {
     }
     assert_eq!(config_blocks, [13, 41, 42]);
     let error = config.update(&chain[13]).expect_err("long past").to_string();
-    assert_eq!(error, "sequence: is 1, expected more than 3");
+    assert_eq!(error, "sequence: is 1, expected the one after 3");
 }
 
 /// C12.2.a, C12.2.d: by the recorded Readers policies a peer may read, and an orderer may not.
