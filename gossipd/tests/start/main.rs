@@ -4,6 +4,7 @@ mod channels;
 mod made_channel;
 mod org;
 mod process;
+mod record;
 mod restart;
 mod settings;
 mod source;
