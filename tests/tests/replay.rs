@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::TcpListener,
+    process::Command as Process,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -109,6 +110,30 @@ fn an_altered_byte_is_named_with_its_record_and_where_that_begins() {
     assert_eq!(error, format!("byte {}: expected nothing after the end of the run", log.len()));
     let no_log = rerun(&b"once upon a time"[..], 0).expect_err("no log").to_string();
     assert_eq!(no_log, "not the log of a node");
+}
+
+#[test]
+fn the_tool_says_by_its_status_whether_a_run_was_the_same() {
+    let log = recorded_run();
+    let path = std::env::temp_dir().join(format!("gossip-replay-{}.log", std::process::id()));
+    let run = |log: &[u8]| {
+        std::fs::write(&path, log).expect("a file");
+        let tool = Process::new(env!("CARGO_BIN_EXE_replay")).arg(&path).arg("--trace").output();
+        let output = tool.expect("the tool runs");
+        let [out, err] = [output.stdout, output.stderr].map(String::from_utf8);
+        (output.status.code(), out.expect("text"), err.expect("text"))
+    };
+    let (code, out, _) = run(&log);
+    assert!(code == Some(0) && out.contains("re-run     the same, "), "{out}");
+    assert!(out.contains(" → job ") && out.contains("the timer is due"), "a trace: {out}");
+    let mut altered = log.clone();
+    *altered.last_mut().expect("not empty") ^= 1;
+    let (code, out, _) = run(&altered);
+    assert!(code == Some(1) && out.contains("damaged: "), "{out}");
+    let (code, out, err) = run(b"");
+    assert_eq!((code, &*out), (Some(2), ""));
+    assert_eq!(err, format!("replay: {}: not the log of a node\n", path.display()));
+    std::fs::remove_file(&path).expect("the file goes");
 }
 
 #[test]
