@@ -3,7 +3,10 @@
 //! Whoever signs must hold the [`Key`] of the identity; a Byzantine peer holds none but its own.
 //! The certificates' authority can check every signature, which stands in for public keys.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+};
 
 use bytes::Bytes;
 use gossip_core::{
@@ -16,6 +19,16 @@ use sha2::{Digest as _, Sha256};
 pub struct Authority {
     secret: [u8; 32],
     revoked: BTreeSet<PkiId>,
+    memory: RefCell<Memory>,
+}
+
+/// What was found out before. Every peer checks what every other has checked.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    /// What each identity that was shown means, and its key.
+    identities: HashMap<Identity, (Option<IdentityFacts>, Key)>,
+    /// Signatures that hold, and of what under whose identity.
+    signatures: HashMap<Bytes, (Identity, Bytes)>,
 }
 
 /// The key of one identity.
@@ -37,7 +50,7 @@ impl Authority {
     /// Makes an authority whose keys all follow from `secret`.
     #[must_use]
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { secret, revoked: BTreeSet::new() }
+        Self { secret, revoked: BTreeSet::new(), memory: RefCell::default() }
     }
 
     /// Issues an identity. The serial number makes a renewed one differ from the one before.
@@ -86,7 +99,26 @@ impl Authority {
     /// Says whether a signature holds under an identity.
     #[must_use]
     pub fn is_signed(&self, identity: &Identity, message: &Signed) -> bool {
-        self.key(identity).sign(&message.payload) == message.signature
+        let memory = &mut *self.memory.borrow_mut();
+        let known = memory.signatures.get(&message.signature);
+        if known.is_some_and(|(by, of)| by == identity && *of == message.payload) {
+            return true;
+        }
+        let (_, key) = memory.of(identity, self);
+        let holds = key.sign(&message.payload) == message.signature;
+        if holds {
+            if memory.signatures.len() >= SIGNATURES_MAX {
+                memory.signatures.clear();
+            }
+            let signed = (identity.clone(), message.payload.clone());
+            memory.signatures.insert(message.signature.clone(), signed);
+        }
+        holds
+    }
+
+    /// Returns what an identity says, if this authority issued it.
+    fn facts(&self, identity: &Identity) -> Option<IdentityFacts> {
+        self.memory.borrow_mut().of(identity, self).0.clone()
     }
 
     fn key(&self, identity: &Identity) -> Key {
@@ -110,6 +142,17 @@ impl Authority {
         let expiry = parts.nth(2)?.parse().ok()?;
         let expires_at = (expiry > 0).then(|| UnixTime::from_nanos(expiry));
         Some(IdentityFacts { pki_id: PkiId::new(Sha256::digest(bytes).into()), org, expires_at })
+    }
+}
+
+impl Memory {
+    fn of(&mut self, identity: &Identity, authority: &Authority) -> &(Option<IdentityFacts>, Key) {
+        // Hostile peers show as many as they like.
+        if self.identities.len() >= IDENTITIES_MAX && !self.identities.contains_key(identity) {
+            self.identities.clear();
+        }
+        let find_out = || (authority.read(identity), authority.key(identity));
+        self.identities.entry(identity.clone()).or_insert_with(find_out)
     }
 }
 
@@ -152,7 +195,7 @@ impl Crypto for Backend<'_> {
     }
 
     fn validate_identity(&self, identity: &Identity) -> Result<IdentityFacts, JobError> {
-        let facts = self.authority.read(identity);
+        let facts = self.authority.facts(identity);
         let facts = facts.ok_or_else(|| JobError::rejected("nobody issued this identity"))?;
         match self.authority.is_revoked(&facts.pki_id) {
             true => Err(JobError::rejected("revoked")),
@@ -192,6 +235,11 @@ impl Ledger for Backend<'_> {
         Ok(())
     }
 }
+
+/// More than are under way at once.
+const SIGNATURES_MAX: usize = 4096;
+/// More than the largest network has.
+const IDENTITIES_MAX: usize = 65_536;
 
 fn head(channel: &ChannelId, number: u64, body: &[u8]) -> Vec<u8> {
     [channel.as_bytes(), &[0][..], &number.to_be_bytes(), body].concat()
