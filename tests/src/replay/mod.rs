@@ -1,11 +1,9 @@
 //! Re-runs the log of a node and finds the first action that differs.
 //!
-//! A [`Log`] is read record by record from a file that [`gossip_tokio`] or the simulator wrote;
+//! A [`Log`] is read record by record from a file that `gossip-tokio` or the simulator wrote;
 //! [`rerun`] makes a node of the same configuration, gives it the same events and commands at the
 //! same times, and compares what it does. No keys, clock, network or ledger are needed: what they
 //! said is in the log.
-//!
-//! [`gossip_tokio`]: ../../gossip_tokio/index.html
 
 mod file;
 mod report;
