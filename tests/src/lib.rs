@@ -1,10 +1,12 @@
 //! Tests of the workspace as a whole. The tree itself is checked in `tests/tidy.rs`; [`sim`] runs
-//! many nodes in virtual time, [`replay`] one again that was recorded.
+//! many nodes in virtual time, [`replay`] one again that was recorded, and a [`story`] tells what
+//! befalls some of them.
 
 pub mod plot;
 pub mod replay;
 pub mod sim;
 mod sources;
+pub mod story;
 
 use std::path::{Path, PathBuf};
 

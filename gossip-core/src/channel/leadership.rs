@@ -12,6 +12,8 @@ use crate::{Config, Instant, PkiId, Stamp, UnixTime};
 #[derive(Debug)]
 pub(super) struct Leaders {
     own: Stamp,
+    /// Of our own messages the newest that was sent.
+    sent: Stamp,
     stamps: BTreeMap<PkiId, (Stamp, Instant)>,
     /// For so long nothing older is taken: twice the time that Fabric's store shows it (W-37).
     memory: Duration,
@@ -22,6 +24,7 @@ impl Leaders {
     pub(super) fn new(config: &Config, wall: UnixTime) -> Self {
         Self {
             own: Stamp { incarnation: wall.as_nanos(), sequence: 0 },
+            sent: Stamp::default(),
             stamps: BTreeMap::new(),
             memory: config.leader_alive_threshold * 20,
             max: config.limits.leaders_max.max(1),
@@ -32,6 +35,13 @@ impl Leaders {
     pub(super) const fn next(&mut self) -> Stamp {
         self.own.sequence += 1;
         self.own
+    }
+
+    /// Notes that a message of ours is sent; false if a newer one was.
+    pub(super) fn send(&mut self, stamp: Stamp) -> bool {
+        let is_newest = stamp > self.sent;
+        self.sent = self.sent.max(stamp);
+        is_newest
     }
 
     /// Numbers our messages under a later incarnation.

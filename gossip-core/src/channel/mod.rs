@@ -374,6 +374,11 @@ impl Channel {
         self.leaders.next()
     }
 
+    /// Notes that a leadership message of ours is sent; false if a newer one was.
+    pub(crate) fn send_leadership(&mut self, stamp: Stamp) -> bool {
+        self.leaders.send(stamp)
+    }
+
     /// Says whether a leadership message is newer than what its author said before (CH-60).
     pub(crate) fn would_accept_leadership(&self, author: &PkiId, at: Stamp, now: Instant) -> bool {
         self.leaders.would_accept(author, at, now)

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use crate::{Identity, Instant, Job, JobId, JobKind, PkiId, comm::OwnConnKey};
+use crate::{Identity, Instant, Job, JobId, JobKind, PkiId, Stamp, comm::OwnConnKey};
 
 use super::{
     ChannelIx,
@@ -25,7 +25,7 @@ pub(super) enum Purpose {
     /// Our StateInfo on a channel.
     SignInfo { channel: ChannelIx, payload: Bytes },
     /// Our leadership message on a channel.
-    SignLeadership { channel: ChannelIx, payload: Bytes },
+    SignLeadership { channel: ChannelIx, stamp: Stamp, payload: Bytes },
     /// Our identity message.
     SignIdentity { payload: Bytes },
     /// The signature of a remote's connection message.

@@ -6,7 +6,7 @@ use gossip_proto::gossip::{Envelope, LeadershipMessage};
 use prost::Message as _;
 
 use crate::{
-    ChannelId, CommandError, Fault, JobKind, Notice,
+    ChannelId, CommandError, Fault, JobKind, Notice, Stamp,
     comm::{Frame, Lane},
     emitter::{Item, Sources},
     wire::{self, Leadership},
@@ -26,21 +26,27 @@ impl Node {
         let own = &self.config.pki_id;
         let payload = wire::leadership_payload(channel, own, stamp, is_declaration);
         let kind = JobKind::Sign { payload: payload.clone() };
-        self.begin_job(kind, Purpose::SignLeadership { channel: ix, payload });
+        self.begin_job(kind, Purpose::SignLeadership { channel: ix, stamp, payload });
         Ok(())
     }
 
-    /// Takes the signature of our leadership message; without one it is lost, the next may do.
+    /// Takes the signature of our leadership message; without one it is lost, the next may do. Nor
+    /// is one sent whose signature comes after that of a newer one: it says what is no longer so.
     pub(super) fn on_leadership_signed(
         &mut self,
         ix: ChannelIx,
+        stamp: Stamp,
         payload: Bytes,
         signature: Option<Bytes>,
     ) {
         let Some(signature) = signature else {
             return;
         };
-        let channel = self.channels[ix.0 as usize].id().clone();
+        let channel = &mut self.channels[ix.0 as usize];
+        if !channel.send_leadership(stamp) {
+            return;
+        }
+        let channel = channel.id().clone();
         let envelope = Envelope { payload, signature, secret_envelope: None };
         let item = Item::Leadership { channel, frame: envelope.encode_to_vec().into() };
         self.emitter(|emitter, cx| emitter.add(item, Sources::new(), cx));

@@ -41,9 +41,9 @@ impl Node {
                 let signature = self.signature(outcome);
                 self.channel(channel, |c, cx| c.on_own_signed(payload, signature, cx));
             }
-            Purpose::SignLeadership { channel, payload } => {
+            Purpose::SignLeadership { channel, stamp, payload } => {
                 let signature = self.signature(outcome);
-                self.on_leadership_signed(channel, payload, signature);
+                self.on_leadership_signed(channel, stamp, payload, signature);
             }
             Purpose::SignIdentity { payload } => {
                 let signature = self.signature(outcome);

@@ -1,12 +1,13 @@
-//! Hostile peers: honest nodes behind drivers that mutate, forge, replay, flood and withhold.
+//! Hostile peers: honest nodes behind drivers that mutate, forge, replay, flood, boast, equivocate
+//! and withhold.
 //!
 //! They act together, and know only what they were sent and their own keys.
 
 use bytes::Bytes;
 use gossip_core::{ChannelId, ConnId};
 use gossip_proto::gossip::{
-    DataMessage, Envelope, GossipHello, GossipMessage, MembershipRequest, Payload, PeerTime,
-    PullMsgType,
+    AliveMessage, DataMessage, Envelope, GossipHello, GossipMessage, MembershipRequest, Payload,
+    PeerTime, PullMsgType, StateInfo,
     gossip_message::{Content, Tag},
 };
 use prost::Message as _;
@@ -15,9 +16,27 @@ use super::{
     crypto::Key,
     draws::Draws,
     faults::{Control, FLOOD_INTERVAL},
+    host::Host,
     options::FaultClass,
     world::World,
 };
+
+/// How a hostile driver misbehaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Manner {
+    /// In every way, now and then.
+    Anything,
+    /// It says of its ledger that it has blocks that nobody made.
+    Boasts,
+    /// It says different things of itself to different peers, under the same version.
+    Equivocates,
+    /// It sends much that means little.
+    Floods,
+    /// It sends again what it heard.
+    Replays,
+    /// It keeps blocks, and what it is asked for, to itself.
+    Withholds,
+}
 
 /// Frames that hostile peers were sent and may send again, or make others of.
 #[derive(Debug, Default)]
@@ -41,8 +60,7 @@ impl Memory {
         let from = draws.index(self.0.len());
         let (later, earlier) = self.0.split_at(from);
         earlier.iter().chain(later).find_map(|frame| {
-            let envelope = Envelope::decode(frame.clone()).ok()?;
-            let message = GossipMessage::decode(envelope.payload.clone()).ok()?;
+            let (envelope, message) = opened(frame)?;
             let is_signed = !envelope.signature.is_empty();
             let is_statement =
                 matches!(message.content, Some(Content::AliveMsg(_) | Content::StateInfo(_)));
@@ -51,31 +69,101 @@ impl Memory {
     }
 }
 
-/// Makes of a node's frame what its hostile driver sends.
-pub(super) fn tamper(world: &mut World, host: usize, frame: Bytes) -> Vec<Bytes> {
-    let draws = &mut world.draws.byzantine;
-    let kind = draws.below(100);
-    if kind < 15 {
+/// Makes of a node's frame for a peer what its hostile driver sends.
+pub(super) fn tamper(world: &mut World, host: usize, to: usize, frame: Bytes) -> Vec<Bytes> {
+    let frames = tampered(world, host, to, &frame);
+    if frames != [frame] {
         world.fired.strike(FaultClass::Byzantine);
     }
-    match kind {
-        0..=1 => vec![mutated(&frame, draws)],
+    frames
+}
+
+fn tampered(world: &mut World, host: usize, to: usize, frame: &Bytes) -> Vec<Bytes> {
+    let honest = || vec![frame.clone()];
+    let Host { credentials, manner, .. } = &world.hosts[host];
+    let draws = &mut world.draws.byzantine;
+    match manner {
+        Manner::Anything => {}
+        Manner::Boasts => return vec![boast(frame, &credentials.key)],
+        Manner::Equivocates if !to.is_multiple_of(2) => {
+            return vec![other_word(frame, &credentials.key)];
+        }
+        Manner::Equivocates | Manner::Floods => return honest(),
+        Manner::Replays => {
+            let old = (0..3).filter_map(|_| world.memory.any(draws).cloned());
+            return old.chain([frame.clone()]).collect();
+        }
+        Manner::Withholds => return if is_of_use(frame) { Vec::new() } else { honest() },
+    }
+    match draws.below(100) {
+        0..=1 => vec![mutated(frame, draws)],
         2 => vec![frame.slice(..draws.index(frame.len()))],
         3..=6 => Vec::new(),
-        7..=9 => world.memory.any(draws).into_iter().chain([&frame]).cloned().collect(),
-        10..=14 => {
-            let forged = world.forge(host);
-            [frame].into_iter().chain(forged).collect()
-        }
-        _ => vec![frame],
+        7..=9 => world.memory.any(draws).into_iter().chain([frame]).cloned().collect(),
+        10..=14 => world.forge(host).into_iter().chain(honest()).collect(),
+        15..=17 => vec![boast(frame, &credentials.key)],
+        18..=20 => vec![other_word(frame, &credentials.key)],
+        21..=30 if is_of_use(frame) => Vec::new(),
+        _ => honest(),
     }
 }
 
+/// Says whether a frame carries what others need.
+fn is_of_use(frame: &Bytes) -> bool {
+    let content = opened(frame).and_then(|(_, message)| message.content);
+    let is_answer =
+        |content: &Content| matches!(content, Content::DataUpdate(_) | Content::StateResponse(_));
+    content.is_some_and(|content| is_answer(&content) || matches!(content, Content::DataMsg(_)))
+}
+
+/// Claims many blocks, if the frame is what the key's owner says of its ledger.
+fn boast(frame: &Bytes, key: &Key) -> Bytes {
+    resigned(frame, key, |content| match content {
+        Content::StateInfo(StateInfo { properties: Some(properties), .. }) => {
+            properties.ledger_height = u64::MAX >> 1;
+        }
+        _ => {}
+    })
+}
+
+/// Says something else under the same version, if the frame is what the key's owner says of itself.
+fn other_word(frame: &Bytes, key: &Key) -> Bytes {
+    resigned(frame, key, |content| match content {
+        Content::AliveMsg(AliveMessage { membership: Some(member), .. }) => {
+            member.metadata = Bytes::from_static(b"another word");
+        }
+        Content::StateInfo(StateInfo { properties: Some(properties), .. }) => {
+            properties.ledger_height /= 2;
+        }
+        _ => {}
+    })
+}
+
+/// Changes what a key signed, and signs it again; what others signed stays as it is.
+fn resigned(frame: &Bytes, key: &Key, change: impl FnOnce(&mut Content)) -> Bytes {
+    let Some((mut envelope, mut message)) = opened(frame) else { return frame.clone() };
+    if key.sign(&envelope.payload) != envelope.signature {
+        return frame.clone();
+    }
+    message.content.as_mut().map(change);
+    envelope.payload = message.encode_to_vec().into();
+    envelope.signature = key.sign(&envelope.payload);
+    envelope.encode_to_vec().into()
+}
+
+fn opened(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
+    let envelope = Envelope::decode(frame.clone()).ok()?;
+    let message = GossipMessage::decode(envelope.payload.clone()).ok()?;
+    Some((envelope, message))
+}
+
 impl World {
-    /// Lets a hostile peer send much that means little, on all its connections.
+    /// Lets a hostile peer that does so send much that means little, on all its connections.
     pub(super) fn flood(&mut self, host: usize) {
         self.plan_control(FLOOD_INTERVAL, Control::Flood { host });
-        if !self.hosts[host].is_running() {
+        let manner = self.hosts[host].manner;
+        let floods = matches!(manner, Manner::Anything | Manner::Floods);
+        if !floods || !self.hosts[host].is_running() {
             return;
         }
         for conn in self.net.ends_where(|end| end.host == host && !end.is_new()) {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gossip_core::{Command, ConnId, Event};
+use gossip_core::{Command, ConnId, Event, UnixTime};
 
 use super::{
     draws::scale,
@@ -19,6 +19,18 @@ use super::{
 pub(super) enum Control {
     /// The orderers make a block.
     Block,
+    /// A driver reads its wall clock.
+    ReadClock {
+        /// Whose.
+        host: usize,
+    },
+    /// A host joins a channel again.
+    Rejoin {
+        /// Which.
+        host: usize,
+        /// The channel.
+        channel: usize,
+    },
     /// A view is compared with the truth.
     Look {
         /// Whose.
@@ -129,23 +141,47 @@ impl World {
             if self.hosts[host].is_byzantine {
                 self.plan_control(FLOOD_INTERVAL + phase, Control::Flood { host });
             }
+            if self.has(FaultClass::Clock) {
+                self.plan_control(CLOCK_INTERVAL + phase, Control::ReadClock { host });
+            }
         }
         self.plan_control(Duration::from_secs(5), Control::Block);
         self.plan_control(Duration::from_secs(8), Control::Strike);
     }
 
-    /// Says whether a host is hostile: one in eight, but for the first of each organisation.
+    /// Says whether a host is hostile: one in five, but for one of the first two of each
+    /// organisation. Who starts knows these, and nobody could ever find a network of which none
+    /// that it knows is honest.
     pub(super) fn is_byzantine_place(&mut self, ix: usize) -> bool {
-        let drawn = self.draws.hosts.chance(200);
-        let last = ix + 1 == self.options.peers;
-        let is_first = ix < self.layout.orgs.len();
+        let draws = &mut self.draws.hosts;
+        let (drawn, is_first_drawn) = (draws.chance(200), draws.chance(150));
+        let (orgs, peers) = (self.layout.orgs.len(), self.options.peers);
         // One there is for certain, if there is room.
-        self.has(FaultClass::Byzantine) && !is_first && (drawn || last)
+        let drawn = drawn || ix + 1 == peers;
+        let is_drawn = match ix / orgs {
+            0 => is_first_drawn && ix + orgs < peers,
+            1 => drawn && !self.hosts[ix - orgs].is_byzantine,
+            _ => drawn,
+        };
+        self.has(FaultClass::Byzantine) && is_drawn
+    }
+
+    /// Draws how far off a wall clock is, in nanoseconds, and by how much more each millisecond.
+    pub(super) fn draw_clock(&mut self) -> (i64, i64) {
+        let draws = &mut self.draws.hosts;
+        let (is_off, offset) = (draws.chance(300), draws.below(2 * HOUR as u64) as i64 - HOUR);
+        let drift = draws.below(2 * DRIFT_MAX as u64) as i64 - DRIFT_MAX;
+        match self.has(FaultClass::Clock) {
+            true => (if is_off { offset } else { 0 }, drift),
+            false => (0, 0),
+        }
     }
 
     pub(super) fn control(&mut self, control: Control) {
         match control {
             Control::Block => self.order_block(),
+            Control::ReadClock { host } => self.read_clock(host),
+            Control::Rejoin { host, channel } => self.rejoin(host, channel),
             Control::Look { host } => {
                 self.look_into(host);
                 self.plan_control(LOOK_INTERVAL, Control::Look { host });
@@ -192,12 +228,12 @@ impl World {
             FaultClass::Crash => self.strike_crash(stroke),
             FaultClass::Pause => self.pause(stroke.host, stroke.lasts(1, 40)),
             FaultClass::Clock => {
-                let hour = 3_600_000_000_000_i64;
-                let offset = scale(stroke.bits, 2 * hour as u64) as i64 - hour;
+                let offset = scale(stroke.bits, 2 * HOUR as u64) as i64 - HOUR;
                 self.step_clock(stroke.host, if stroke.seldom() { 0 } else { offset });
                 true
             }
             FaultClass::Revoke if stroke.seldom() => self.strike_revoked(stroke),
+            FaultClass::Leave => self.strike_leave(stroke),
             _ => false,
         }
     }
@@ -320,25 +356,16 @@ impl World {
         }
     }
 
-    /// Takes a host's ledger away. Its driver still knows the incarnation of its last start.
+    /// Takes away what a host keeps: its ledger, and the incarnation of its last start.
     pub fn lose_ledger(&mut self, host: usize) {
         self.hosts[host].heights.fill(0);
-        self.befall(host, "loses its ledger");
+        self.hosts[host].incarnation = UnixTime::default();
+        self.befall(host, "loses its disk");
     }
 
     /// Starts a host that is down, at once.
     pub fn restart(&mut self, host: usize) {
         self.start(host);
-    }
-
-    fn pause(&mut self, host: usize, lasts: Duration) -> bool {
-        if !self.hosts[host].is_running() {
-            return false;
-        }
-        self.hosts[host].is_paused = true;
-        self.befall(host, format!("stands still for {lasts:?}"));
-        self.plan_control(lasts, Control::Resume { host });
-        true
     }
 
     fn resume(&mut self, host: usize) {
@@ -368,6 +395,26 @@ impl World {
             return;
         }
         self.handle(host, Event::WallClock(wall));
+    }
+
+    fn read_clock(&mut self, host: usize) {
+        self.plan_control(CLOCK_INTERVAL, Control::ReadClock { host });
+        if self.hosts[host].is_running() {
+            let wall = self.hosts[host].wall(self.now);
+            self.handle(host, Event::WallClock(wall));
+        }
+    }
+
+    fn strike_leave(&mut self, stroke: Stroke) -> bool {
+        let host = stroke.host;
+        let channels: Vec<_> = self.layout.channels_of(host).collect();
+        let Some(channel) = channels.get(scale(stroke.other, channels.len() as u64) as usize)
+        else {
+            return false;
+        };
+        let back = Control::Rejoin { host, channel: *channel };
+        self.plan_control(stroke.lasts(1, 90), back);
+        self.leave(host, *channel)
     }
 
     fn strike_revoked(&mut self, stroke: Stroke) -> bool {
@@ -436,11 +483,14 @@ impl World {
         for host in 0..self.hosts.len() {
             self.befall(host, "is healed, as all are");
             self.resume(host);
-            if self.hosts[host].clock_offset != 0 {
+            self.hosts[host].loses_jobs = false;
+            let drift = std::mem::take(&mut self.hosts[host].clock_drift);
+            if drift != 0 || self.hosts[host].clock_offset != 0 {
                 self.step_clock(host, 0);
             }
             self.renew(host);
-            self.start(host);
+            self.switch_on(host);
+            self.layout.channels_of(host).for_each(|channel| self.rejoin(host, channel));
         }
         for host in 0..self.hosts.len() {
             self.suspect(host);
@@ -458,7 +508,14 @@ const STRIKING: &[FaultClass] = &[
     FaultClass::Pause,
     FaultClass::Clock,
     FaultClass::Revoke,
+    FaultClass::Leave,
 ];
+
+const HOUR: i64 = 3_600_000_000_000;
+/// One part in a hundred, in nanoseconds per millisecond.
+const DRIFT_MAX: i64 = 10_000;
+/// How often a driver tells its node what the wall clock says.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How often each view is compared with the truth.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

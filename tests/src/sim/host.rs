@@ -2,9 +2,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use gossip_core::{Config, ConnId, Endpoint, Event, Instant, Job, Node, UnixTime};
+use gossip_core::{Config, ConnId, Endpoint, Event, Instant, Job, Limits, Node, UnixTime};
 
 use super::{
+    byzantine::Manner,
     crypto::Credentials,
     draws::Draws,
     layout::{ANCHORS, Layout},
@@ -24,6 +25,8 @@ pub(super) struct Host {
     pub generation: u32,
     /// By how much its wall clock is ahead, in nanoseconds.
     pub clock_offset: i64,
+    /// By how much it gets further ahead, in nanoseconds per millisecond.
+    pub clock_drift: i64,
     /// The number of blocks in each ledger, by channel.
     pub heights: Vec<u64>,
     /// When its next tick is planned.
@@ -34,9 +37,17 @@ pub(super) struct Host {
     pub is_paused: bool,
     /// What arrived while it stood still.
     pub backlog: VecDeque<Input>,
+    /// Whether it is switched off: nothing starts it.
+    pub is_off: bool,
+    /// Whether all its jobs are lost.
+    pub loses_jobs: bool,
+    /// Which channels it left.
+    pub has_left: Vec<bool>,
     /// Whether its driver is hostile.
     pub is_byzantine: bool,
-    /// The incarnation of its last start, which its driver keeps beside the ledger.
+    /// How, if it is.
+    pub manner: Manner,
+    /// The incarnation of its last start, which is kept beside the ledger and lost with it.
     pub incarnation: UnixTime,
 }
 
@@ -88,12 +99,17 @@ impl Host {
             node: None,
             generation: 0,
             clock_offset: 0,
+            clock_drift: 0,
             heights: vec![0; channels],
             tick_at: None,
             ledger_at: Instant::ZERO,
             is_paused: false,
             backlog: VecDeque::new(),
+            is_off: false,
+            loses_jobs: false,
+            has_left: vec![false; channels],
             is_byzantine: false,
+            manner: Manner::Anything,
             incarnation: UnixTime::default(),
         }
     }
@@ -107,8 +123,10 @@ impl Host {
     /// Reads the wall clock.
     #[must_use]
     pub(super) fn wall(&self, now: Instant) -> UnixTime {
+        let millis = (now - Instant::ZERO).as_millis() as i64;
+        let ahead = self.clock_offset + self.clock_drift * millis;
         let true_time = START.as_nanos() + now.as_nanos();
-        UnixTime::from_nanos(true_time.saturating_add_signed(self.clock_offset))
+        UnixTime::from_nanos(true_time.saturating_add_signed(ahead))
     }
 
     /// Makes the configuration of a node that starts now.
@@ -118,13 +136,15 @@ impl Host {
         ix: usize,
         layout: &Layout,
         now: Instant,
+        limits: &Limits,
         draws: &mut Draws,
     ) -> Config {
         let Credentials { identity, facts, .. } = &self.credentials;
         let (pki_id, org) = (facts.pki_id, facts.org.clone());
         let mut config = Config::new(identity.clone(), pki_id, org, layout.internal(ix));
         config.rng_seed = draws.bytes32();
-        // No incarnation may be lower than one before, wherever the clock went (§6).
+        config.limits = limits.clone();
+        // Whoever still knows its last incarnation begins with a higher one (§6).
         config.wall_clock = self.wall(now).max(self.incarnation + Duration::from_nanos(1));
         config.external_endpoint = Some(layout.external(ix));
         config.bootstrap = bootstrap(ix, layout);

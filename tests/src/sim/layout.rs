@@ -16,6 +16,8 @@ pub struct Layout {
     /// The peers' names; peer `n` belongs to organisation `n` modulo their number.
     pub names: Vec<String>,
     listeners: BTreeMap<Endpoint, Listener>,
+    /// How often each peer moved.
+    moves: Vec<u32>,
 }
 
 /// A channel.
@@ -46,13 +48,10 @@ impl Layout {
         let orgs: Vec<_> = letters.iter().map(|letter| OrgId::from(letter.as_str())).collect();
         let name = |host: usize| format!("{}{}", letters[host % orgs.len()], host / orgs.len());
         let names: Vec<_> = (0..options.peers).map(name).collect();
-        let mut layout = Self { orgs, channels: Vec::new(), names, listeners: BTreeMap::new() };
-        for host in 0..options.peers {
-            let internal = Listener { host, is_internal: true };
-            let external = Listener { host, is_internal: false };
-            layout.listeners.insert(layout.internal(host), internal);
-            layout.listeners.insert(layout.external(host), external);
-        }
+        let moves = vec![0; options.peers];
+        let mut layout =
+            Self { orgs, channels: Vec::new(), names, listeners: BTreeMap::new(), moves };
+        (0..options.peers).for_each(|host| layout.listen(host));
         let everybody: Vec<_> = (0..options.orgs).collect();
         layout.add_channel("all", everybody.clone());
         if options.orgs > 1 {
@@ -89,13 +88,26 @@ impl Layout {
     /// Returns where a peer's own organisation reaches it.
     #[must_use]
     pub fn internal(&self, host: usize) -> Endpoint {
-        format!("{}.{}:7051", self.names[host], self.org_name(host)).into()
+        format!("{}.{}:{}", self.names[host], self.org_name(host), 7051 + self.moves[host]).into()
     }
 
     /// Returns where others reach a peer.
     #[must_use]
     pub fn external(&self, host: usize) -> Endpoint {
-        format!("{}.{}.example.com:443", self.names[host], self.org_name(host)).into()
+        let port = 443 + self.moves[host];
+        format!("{}.{}.example.com:{port}", self.names[host], self.org_name(host)).into()
+    }
+
+    /// Lets a peer listen elsewhere, and nowhere else.
+    pub(super) fn move_on(&mut self, host: usize) {
+        self.listeners.retain(|_, listener| listener.host != host);
+        self.moves[host] += 1;
+        self.listen(host);
+    }
+
+    fn listen(&mut self, host: usize) {
+        self.listeners.insert(self.internal(host), Listener { host, is_internal: true });
+        self.listeners.insert(self.external(host), Listener { host, is_internal: false });
     }
 
     /// Returns who listens at an endpoint.
@@ -122,15 +134,27 @@ impl Layout {
         is_in.into_iter()
     }
 
+    /// Gives a channel other organisations.
+    pub(super) fn reconfigure(&mut self, channel: usize, orgs: &[usize]) {
+        let sequence = self.channels[channel].config.sequence + 1;
+        let config = self.channel_config(sequence, orgs);
+        self.channels[channel].orgs = orgs.to_vec();
+        self.channels[channel].config = config;
+    }
+
     fn add_channel(&mut self, name: &str, orgs: Vec<usize>) {
+        let config = self.channel_config(1, &orgs);
+        self.channels.push(Channel { id: ChannelId::from(name), orgs, config });
+    }
+
+    fn channel_config(&self, sequence: u64, orgs: &[usize]) -> ChannelConfig {
         // The first peers of an organisation are its anchors.
         let anchors = |org: usize| {
             let hosts = (0..self.names.len()).filter(|host| self.org_of(*host) == org);
             hosts.take(ANCHORS).map(|host| self.external(host)).collect::<Vec<_>>()
         };
         let listed = orgs.iter().map(|org| (self.orgs[*org].clone(), anchors(*org)));
-        let config = ChannelConfig { sequence: 1, orgs: listed.collect() };
-        self.channels.push(Channel { id: ChannelId::from(name), orgs, config });
+        ChannelConfig { sequence, orgs: listed.collect() }
     }
 }
 

@@ -12,12 +12,11 @@
 //! configuration. Meanwhile the [checkers](check) look at every action.
 //!
 //! Not simulated: the election of leaders (the first honest peer that runs in an organisation takes
-//! its blocks from the orderers), private data, requests of applications, leaving a channel, the
-//! drift of clocks, and limits so small that they are reached. Drivers keep the incarnation of the
-//! last start, as the protocol demands: of a peer whose incarnation went back nothing is promised.
-//! Hostile peers run honest nodes behind hostile drivers; the first peer of each organisation is
-//! never hostile.
+//! its blocks from the orderers), private data and requests of applications. Hostile peers run honest
+//! nodes behind hostile drivers; of the first two peers of each organisation, which those who start
+//! know, one is honest.
 
+mod acts;
 mod byzantine;
 pub mod check;
 pub mod crypto;
@@ -40,11 +39,12 @@ mod work;
 mod world;
 
 pub use self::{
+    byzantine::Manner,
     faults::Fired,
     layout::{Channel, Layout, Listener},
     metrics::Metrics,
     options::{FaultClass, Faults, Options},
-    run::{Failure, Report, run},
+    run::{Failure, Report, patience, run},
     samples::{Samples, Spread, View},
     world::{Totals, World},
 };

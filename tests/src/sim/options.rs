@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use gossip_core::Limits;
+
 /// What a run is made of. The same options give the same run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
@@ -26,6 +28,8 @@ pub struct Options {
     pub record: Option<String>,
     /// The mean pause between two blocks of the orderers, over all channels.
     pub block_interval: Duration,
+    /// What bounds every node.
+    pub limits: Limits,
 }
 
 impl Options {
@@ -43,6 +47,7 @@ impl Options {
             samples: false,
             record: None,
             block_interval: Duration::from_secs(1),
+            limits: Limits::default(),
         }
     }
 
@@ -106,14 +111,16 @@ fault_classes! {
     Pause = "pause",
     /// Jobs are answered late, with a failure or never.
     Jobs = "jobs",
-    /// A peer's wall clock jumps by up to an hour.
+    /// Wall clocks are up to an hour off and run up to 1 % too fast or slow; one jumps.
     Clock = "clock",
     /// Certificates expire; their peers start again with others.
     Expiry = "expiry",
     /// A certificate is revoked; its peer starts again with another.
     Revoke = "revoke",
-    /// Some peers mutate, forge, replay, flood and withhold.
+    /// Some peers mutate, forge, replay, flood, boast, equivocate and withhold.
     Byzantine = "byzantine",
+    /// A peer leaves a channel, and joins it again later.
+    Leave = "leave",
 }
 
 /// A set of classes of faults.

@@ -12,13 +12,14 @@ use super::{faults::Control, world::World};
 #[derive(Debug)]
 pub(super) struct Orderer {
     chains: Vec<Vec<(Bytes, Instant)>>,
+    is_closed: bool,
 }
 
 impl Orderer {
     /// Makes empty chains.
     #[must_use]
     pub(super) fn new(channels: usize) -> Self {
-        Self { chains: vec![Vec::new(); channels] }
+        Self { chains: vec![Vec::new(); channels], is_closed: false }
     }
 
     /// Returns the number of blocks of a channel.
@@ -47,7 +48,7 @@ impl World {
         let channel = draws.index(self.layout.channels.len());
         let pause = draws.between(Duration::ZERO, self.options.block_interval * 2);
         let size = 100 + draws.index(900);
-        if self.is_healed {
+        if self.is_healed || self.orderer.is_closed {
             return;
         }
         let (id, number) = (self.channel_id(channel), self.orderer.height(channel));
@@ -61,29 +62,37 @@ impl World {
             samples.published(channel, number, wanted);
         }
         for org in self.layout.channels[channel].orgs.clone() {
-            if let Some(leader) = self.leader(org) {
-                self.deliver(leader, channel);
+            let Some(leader) = self.leader(org, channel) else { continue };
+            self.deliver(leader, channel);
+            if number % DECLARATION_INTERVAL == 0 {
+                let (channel, is_declaration) = (id.clone(), true);
+                self.command(leader, Command::SendLeadership { channel, is_declaration });
             }
         }
         self.plan_control(pause, Control::Block);
     }
 
+    /// Ends the making of blocks.
+    pub fn close_orderers(&mut self) {
+        self.orderer.is_closed = true;
+    }
+
     /// Gives all leaders what they lack.
-    pub(super) fn deliver_all(&mut self) {
+    pub fn deliver_all(&mut self) {
         for channel in 0..self.layout.channels.len() {
             for org in self.layout.channels[channel].orgs.clone() {
-                if let Some(leader) = self.leader(org) {
+                if let Some(leader) = self.leader(org, channel) {
                     self.deliver(leader, channel);
                 }
             }
         }
     }
 
-    /// Finds the peer that leads an organisation: the first that runs and is honest.
-    fn leader(&self, org: usize) -> Option<usize> {
+    /// Finds the peer that leads an organisation in a channel: the first that runs and is honest.
+    fn leader(&self, org: usize, channel: usize) -> Option<usize> {
         let hosts = (org..self.hosts.len()).step_by(self.layout.orgs.len());
         let mut fit = hosts.filter(|ix| self.hosts[*ix].is_running());
-        fit.find(|ix| !self.hosts[*ix].is_byzantine)
+        fit.find(|ix| !self.hosts[*ix].is_byzantine && self.is_member(*ix, channel))
     }
 
     /// Lets a leader take all blocks that its ledger lacks.
@@ -112,6 +121,9 @@ impl World {
         }
     }
 }
+
+/// After how many blocks of a channel its leaders say again that they lead.
+const DECLARATION_INTERVAL: u64 = 4;
 
 fn body(number: u64, size: usize) -> Vec<u8> {
     format!("block {number} ").into_bytes().into_iter().cycle().take(size).collect()

@@ -97,7 +97,7 @@ fn heal(
     }
     world.heal();
     let start = world.elapsed();
-    let bound = options.bound.unwrap_or_else(|| bound(&defaults()));
+    let bound = patience(options);
     while world.violation().is_none() {
         let lacking = unmet(world);
         if lacking.is_empty() {
@@ -113,6 +113,12 @@ fn heal(
         progress(world.elapsed());
     }
     None
+}
+
+/// Returns how long after the end of all faults all must be well.
+#[must_use]
+pub fn patience(options: &Options) -> Duration {
+    options.bound.unwrap_or_else(|| bound(&defaults()))
 }
 
 /// What has come true stays true, for as long as it takes to notice that somebody is silent.

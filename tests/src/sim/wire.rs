@@ -91,7 +91,7 @@ impl World {
             return self.transmit(conn, frame, true);
         }
         // One frame at most counts as the node's, and none may be left uncounted.
-        let frames = byzantine::tamper(self, host, frame);
+        let frames = byzantine::tamper(self, host, to, frame);
         if frames.is_empty() {
             self.written.push((conn, 1));
         }

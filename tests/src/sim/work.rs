@@ -17,17 +17,21 @@ use super::{
 impl World {
     /// Draws what becomes of a job and when.
     pub(super) fn begin(&mut self, host: usize, job: Job) {
+        if let JobKind::Sign { payload } = job.kind() {
+            self.observe(host, &Seen::Signed { payload });
+        }
         let bits = self.draws.jobs.bits();
         let usual = Duration::from_micros(50 + scale(bits, 150));
         let is_struck = self.has(FaultClass::Jobs) && !self.is_healed;
         let (after, fate) = match bits & 0xff {
+            _ if self.hosts[host].loses_jobs => (usual, Fate::Lost),
             _ if !is_struck => (usual, Fate::Done),
             0 => (usual, Fate::Lost),
             1 => (usual, Fate::Failed),
             2..=9 => (Duration::from_micros(scale(bits.rotate_left(21), 8_000_000)), Fate::Done),
             _ => (usual, Fate::Done),
         };
-        if after > usual || fate != Fate::Done {
+        if is_struck && (after > usual || fate != Fate::Done) {
             self.fired.strike(FaultClass::Jobs);
         }
         // One thread does what concerns the ledger, in order: no such job overtakes another.
@@ -46,9 +50,6 @@ impl World {
             return self.handle(host, Event::JobDone(completion));
         }
         match job.kind() {
-            JobKind::Sign { payload } if fate == Fate::Done => {
-                self.observe(host, &Seen::Signed { payload });
-            }
             JobKind::Commit { channel, number, block } => {
                 let Some(ix) = self.layout.channel(channel) else { return };
                 let (number, height) = (*number, self.hosts[host].heights[ix]);

@@ -48,6 +48,8 @@ pub struct World {
     pub(super) issued: BTreeMap<PkiId, Issued>,
     /// Frames that each connection's driver has written since it was last asked.
     pub(super) written: Vec<(ConnId, u32)>,
+    /// What nodes told, if it is kept.
+    pub(super) heard: Option<Vec<(usize, Notice)>>,
     digest: Digest,
     checkers: Checkers,
     violation: Option<Violation>,
@@ -121,6 +123,7 @@ impl World {
             samples: options.samples.then(Samples::default),
             issued: BTreeMap::new(),
             written: Vec::new(),
+            heard: None,
             digest: Digest::default(),
             checkers: Checkers::new(options.peers),
             violation: None,
@@ -413,6 +416,9 @@ impl World {
 
     fn listen(&mut self, host: usize, notice: &Notice) {
         self.observe(host, &Seen::Noticed(notice));
+        if let Some(heard) = &mut self.heard {
+            heard.push((host, notice.clone()));
+        }
         match notice {
             Notice::MemberAlive { pki_id, .. } => self.metrics.came_alive(host, *pki_id),
             Notice::MemberDead { pki_id } | Notice::MemberForgotten { pki_id } => {
@@ -448,10 +454,12 @@ impl World {
         let after = self.options.duration.mul_f64(share as f64 / 1000.0);
         let expires_at = START + self.since_start() + after;
         let expires_at = Some(expires_at).filter(|_| expires && self.has(FaultClass::Expiry));
+        let (offset, drift) = self.draw_clock();
         let is_byzantine = self.is_byzantine_place(ix);
         let credentials = self.issue(ix, 0, expires_at, is_byzantine);
         let mut host = Host::new(credentials, self.layout.channels.len());
         host.is_byzantine = is_byzantine;
+        (host.clock_offset, host.clock_drift) = (offset, drift);
         self.hosts.push(host);
         if expires_at.is_some() {
             self.fired.strike(FaultClass::Expiry);
@@ -479,12 +487,13 @@ impl World {
     /// Starts the node of a host that is down.
     pub(super) fn start(&mut self, ix: usize) {
         let host = &mut self.hosts[ix];
-        if host.node.is_some() {
+        if host.node.is_some() || host.is_off {
             return;
         }
         host.generation += 1;
         host.tick_at = None;
-        let config = host.config(ix, &self.layout, self.now, &mut self.draws.hosts);
+        let limits = &self.options.limits;
+        let config = host.config(ix, &self.layout, self.now, limits, &mut self.draws.hosts);
         host.incarnation = config.wall_clock;
         let wall = host.wall(self.now);
         let seen = Seen::Started {
@@ -500,11 +509,17 @@ impl World {
         self.observe(ix, &seen);
         self.handle(ix, Event::WallClock(wall));
         for channel in self.layout.channels_of(ix) {
-            let config = self.layout.channels[channel].config.clone();
-            let (id, height) = (self.channel_id(channel), self.hosts[ix].heights[channel]);
-            let height = Some(height);
-            self.command(ix, Command::JoinChannel { channel: id, config, height });
+            if !self.hosts[ix].has_left[channel] {
+                self.enter(ix, channel);
+            }
         }
+    }
+
+    /// Lets a node join a channel, or learn its new configuration.
+    pub(super) fn enter(&mut self, host: usize, ix: usize) {
+        let config = self.layout.channels[ix].config.clone();
+        let (channel, height) = (self.channel_id(ix), Some(self.hosts[host].heights[ix]));
+        self.command(host, Command::JoinChannel { channel, config, height });
     }
 
     /// Adds the counters of all nodes that run.

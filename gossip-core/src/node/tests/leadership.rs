@@ -277,3 +277,31 @@ fn leadership_does_not_wait_behind_blocks() {
     net.handle(0, Event::Sent { conn: one.theirs, frames: 1 });
     assert_eq!(messages(&mut net, &one).len(), 1);
 }
+
+/// CH-60: signatures come in any order; what is no longer so is not sent after what is.
+#[test]
+fn a_message_whose_signature_comes_after_that_of_a_newer_one_is_not_sent() {
+    let (mut net, [hand]) = node_and_hands([("a", "one")]);
+    net.peers[0].jobs = |kind| match kind {
+        JobKind::Sign { payload } if is_leadership(payload) => Fate::Held,
+        _ => Fate::Answered,
+    };
+    declare(&mut net, true);
+    declare(&mut net, false);
+    let held = core::mem::take(&mut net.peers[0].held);
+    assert_eq!(held.len(), 2);
+    for job in held.into_iter().rev() {
+        let completion = net.peers[0].run(job);
+        net.handle(0, Event::JobDone(completion));
+        net.run_for(Duration::from_millis(30));
+    }
+    let sent: Vec<_> =
+        messages(&mut net, &hand).into_iter().map(|(_, _, message)| message).collect();
+    assert_eq!(sent.len(), 1);
+    assert!(!sent[0].is_declaration, "the newer one");
+}
+
+fn is_leadership(payload: &Bytes) -> bool {
+    let message = GossipMessage::decode(payload.clone()).expect("a message");
+    matches!(message.content, Some(Content::LeadershipMsg(_)))
+}

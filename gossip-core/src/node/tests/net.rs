@@ -399,7 +399,7 @@ impl Net {
 }
 
 impl Peer {
-    fn run(&mut self, job: Job) -> crate::Completion {
+    pub(crate) fn run(&mut self, job: Job) -> crate::Completion {
         match job.kind() {
             JobKind::Commit { channel, number, block } => {
                 self.ledger.push((channel.clone(), *number, block.clone()));

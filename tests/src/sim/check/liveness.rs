@@ -27,7 +27,8 @@ pub fn unmet(world: &World) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     for host in &honest {
         unmet.extend(membership(world, *host, &honest));
-        for channel in world.layout().channels_of(*host) {
+        let channels = world.layout().channels_of(*host);
+        for channel in channels.filter(|channel| world.is_member(*host, *channel)) {
             unmet.extend(ledger(world, *host, channel, &honest));
         }
     }
@@ -72,7 +73,7 @@ fn ledger(world: &World, host: usize, channel: usize, honest: &[usize]) -> Vec<U
     let told = node.channel_peers(id).unwrap_or_default();
     let told: BTreeMap<PkiId, u64> =
         told.into_iter().map(|peer| (peer.member.pki_id, peer.ledger_height)).collect();
-    for of in honest.iter().filter(|of| **of != host && layout.is_in(**of, channel)) {
+    for of in honest.iter().filter(|of| **of != host && world.is_member(**of, channel)) {
         let other = &layout.names[*of];
         match told.get(&world.pki_id(*of)) {
             Some(told) if *told == all => {}

@@ -40,7 +40,7 @@ pub enum Seen<'a> {
         /// Its bounds.
         limits: &'a Limits,
     },
-    /// A node was given the signature over a payload.
+    /// A node wants to sign a payload.
     Signed {
         /// The payload.
         payload: &'a Bytes,

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use gossip_core::{PkiId, Stamp, UnixTime};
+use gossip_core::{PkiId, Stamp};
 use gossip_proto::gossip::{GossipMessage, PeerTime, gossip_message::Content};
 use prost::Message as _;
 
 use super::{Check, Facts, Seen};
 
-/// Own stamps grow strictly, also across a restart unless the wall clock went back.
+/// Own stamps grow strictly, also across a restart unless it begins with an incarnation that is no
+/// higher than the last: then nothing is known of it until others tell.
 #[derive(Debug)]
 pub(super) struct Stamps(Vec<Own>);
 
 #[derive(Debug, Default)]
 struct Own {
     pki_id: Option<PkiId>,
-    started_at: UnixTime,
+    incarnation: u64,
     last: BTreeMap<Kind, (Stamp, Bytes)>,
 }
 
@@ -43,10 +44,10 @@ impl Check for Stamps {
         let own = &mut self.0[host];
         match *seen {
             Seen::Started { pki_id, wall, .. } => {
-                if own.pki_id != Some(pki_id) || wall <= own.started_at {
+                if own.pki_id != Some(pki_id) || wall.as_nanos() <= own.incarnation {
                     own.last.clear();
                 }
-                (own.pki_id, own.started_at) = (Some(pki_id), wall);
+                (own.pki_id, own.incarnation) = (Some(pki_id), wall.as_nanos());
                 Ok(())
             }
             Seen::Signed { payload } => own.signed(payload),
@@ -59,6 +60,7 @@ impl Own {
     fn signed(&mut self, payload: &Bytes) -> Result<(), String> {
         // Identities and secrets are signed too; they have no version.
         let Some((kind, stamp)) = stamped(payload) else { return Ok(()) };
+        self.incarnation = self.incarnation.max(stamp.incarnation);
         let last = self.last.insert(kind.clone(), (stamp, payload.clone()));
         match last {
             Some((last, same)) if stamp <= last && same != *payload => {

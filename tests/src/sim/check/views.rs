@@ -62,10 +62,10 @@ pub(super) struct Authors {
     own: Vec<Option<PkiId>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Said {
-    internal: Endpoint,
-    external: Endpoint,
+    /// Where it ever listened.
+    endpoints: BTreeSet<Endpoint>,
     highest: Stamp,
 }
 
@@ -95,8 +95,8 @@ impl Authors {
         let name = &facts.layout.names[issued.host];
         let said = self.said.get(pki_id);
         let said = said.ok_or_else(|| format!("{name} is alive, who never was"))?;
-        let is_true = internal_endpoint.as_ref().is_none_or(|at| *at == said.internal)
-            && external_endpoint.as_ref().is_none_or(|at| *at == said.external);
+        let mut named = internal_endpoint.iter().chain(external_endpoint);
+        let is_true = named.all(|at| said.endpoints.contains(at));
         match is_true && *stamp <= said.highest {
             true => Ok(()),
             false => Err(format!("{name} never said {member:?}")),
@@ -113,11 +113,8 @@ impl Check for Authors {
         match *seen {
             Seen::Started { pki_id, endpoints: (internal, external), .. } => {
                 self.own[host] = Some(pki_id);
-                self.said.entry(pki_id).or_insert_with(|| Said {
-                    internal: internal.clone(),
-                    external: external.clone(),
-                    highest: Stamp::default(),
-                });
+                let said = self.said.entry(pki_id).or_default();
+                said.endpoints.extend([internal.clone(), external.clone()]);
                 Ok(())
             }
             Seen::Signed { payload } => {
