@@ -118,11 +118,10 @@ fn is_of_use(frame: &Bytes) -> bool {
 
 /// Claims many blocks, if the frame is what the key's owner says of its ledger.
 fn boast(frame: &Bytes, key: &Key) -> Bytes {
-    resigned(frame, key, |content| match content {
-        Content::StateInfo(StateInfo { properties: Some(properties), .. }) => {
+    resigned(frame, key, |content| {
+        if let Content::StateInfo(StateInfo { properties: Some(properties), .. }) = content {
             properties.ledger_height = u64::MAX >> 1;
         }
-        _ => {}
     })
 }
 

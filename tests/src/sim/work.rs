@@ -49,16 +49,13 @@ impl World {
             let completion = job.complete(Outcome::Failed("the pool is full".into()));
             return self.handle(host, Event::JobDone(completion));
         }
-        match job.kind() {
-            JobKind::Commit { channel, number, block } => {
-                let Some(ix) = self.layout.channel(channel) else { return };
-                let (number, height) = (*number, self.hosts[host].heights[ix]);
-                self.observe(host, &Seen::Committed { channel, number, height, block });
-                if number == height {
-                    self.append(host, ix, number);
-                }
+        if let JobKind::Commit { channel, number, block } = job.kind() {
+            let Some(ix) = self.layout.channel(channel) else { return };
+            let (number, height) = (*number, self.hosts[host].heights[ix]);
+            self.observe(host, &Seen::Committed { channel, number, height, block });
+            if number == height {
+                self.append(host, ix, number);
             }
-            _ => {}
         }
         if fate == Fate::Lost {
             return;
