@@ -1,6 +1,6 @@
 //! Runs of the simulator from fixed seeds.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use gossip_tests::sim::{FaultClass, Faults, Options, World, run};
 
@@ -56,6 +56,24 @@ fn the_same_seed_gives_the_same_run() {
     };
     assert_eq!(digest(7), digest(7));
     assert_ne!(digest(7), digest(8));
+}
+
+/// Nothing that differs between processes, such as addresses, gets into a run.
+#[test]
+fn the_same_seed_gives_the_same_run_in_every_process() {
+    let digest = || {
+        let run = Command::new(env!("CARGO_BIN_EXE_sim"))
+            .args(["--seed", "9", "--peers", "6", "--minutes", "0.5", "--faults", "all", "--json"])
+            .output()
+            .expect("a program that runs");
+        assert!(run.status.success(), "{run:?}");
+        let report: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+        report["digest"].as_str().expect("a digest").to_owned()
+    };
+    let duration = MINUTE / 2;
+    let options = Options { peers: 6, duration, faults: Faults::all(), ..Options::new(9) };
+    let here = run(&options, |_| {}).expect("options that make sense").digest;
+    assert_eq!([digest(), digest()], [here.clone(), here]);
 }
 
 /// A class that is switched off strikes nobody, and the others strike when they would have.

@@ -11,7 +11,7 @@ use std::{
 use clap::Parser;
 use gossip_tests::{
     plot::picture,
-    sim::{Faults, Options, Report, run},
+    sim::{Coverage, Faults, Options, Report, run},
 };
 
 /// Simulates networks of gossip nodes on virtual time, with faults drawn from a seed.
@@ -53,6 +53,9 @@ struct Args {
     /// begins another: FILE.1, FILE.2 and so on.
     #[arg(long, num_args = 2, value_names = ["PEER", "FILE"], conflicts_with = "seeds")]
     record: Option<Vec<String>>,
+    /// Writes of a band of seeds only those that fail, and what happened in all.
+    #[arg(long, requires = "seeds", conflicts_with = "json")]
+    quiet: bool,
     /// Writes a line of JSON for each run, instead of a table.
     #[arg(long)]
     json: bool,
@@ -61,8 +64,8 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let seeds = args.seeds.clone().unwrap_or(args.seed..args.seed.saturating_add(1));
-    let mut failed = 0;
-    if !args.json {
+    let (mut coverage, begin) = (Coverage::default(), Instant::now());
+    if !args.json && !args.quiet {
         println!("{HEADER}");
     }
     for seed in seeds {
@@ -78,10 +81,16 @@ fn main() -> ExitCode {
             eprintln!("sim: {error}");
             return ExitCode::from(2);
         }
-        failed += u32::from(report.failure.is_some());
+        coverage.add(&report);
         show(&args, &report, start.elapsed());
     }
-    if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let missing = coverage.missing(args.faults);
+    if args.seeds.is_some() && !args.json {
+        println!("{}", coverage.summary(begin.elapsed()));
+    }
+    missing.iter().for_each(|what| eprintln!("sim: these runs prove too little: {what}"));
+    let is_well = coverage.failed() == 0 && missing.is_empty();
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl Args {
@@ -133,6 +142,9 @@ fn show(args: &Args, report: &Report, took: Duration) {
         json["real_secs"] = took.as_secs_f64().into();
         json["times_real_time"] = times.into();
         println!("{json}");
+        return;
+    }
+    if args.quiet && report.failure.is_none() {
         return;
     }
     let secs = |secs: Option<f64>| secs.map_or("-".into(), |secs| format!("{secs:.1}"));

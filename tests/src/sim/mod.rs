@@ -19,6 +19,7 @@
 mod acts;
 mod byzantine;
 pub mod check;
+mod coverage;
 pub mod crypto;
 mod digest;
 mod draws;
@@ -40,6 +41,7 @@ mod world;
 
 pub use self::{
     byzantine::Manner,
+    coverage::Coverage,
     faults::Fired,
     layout::{Channel, Layout, Listener},
     metrics::Metrics,

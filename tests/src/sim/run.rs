@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     check::{Unmet, Violation, bound, unmet},
-    options::{FaultClass, Options},
+    options::Options,
     samples::Samples,
     world::World,
 };
@@ -39,6 +39,8 @@ pub struct Report {
     pub healed_secs: Option<f64>,
     /// How often each class of faults struck.
     pub faults: Vec<(&'static str, u64)>,
+    /// How many messages of each kind honest peers sent.
+    pub messages_by_kind: Vec<(&'static str, u64)>,
     /// The hash of everything that the nodes did.
     pub digest: String,
     /// What pictures are made of, if it was kept.
@@ -79,9 +81,6 @@ pub fn run(options: &Options, mut progress: impl FnMut(Duration)) -> Result<Repo
         progress(world.elapsed());
     }
     let healed = heal(&mut world, options, &mut progress);
-    if world.violation().is_none() {
-        idle_faults(&mut world, options);
-    }
     let (samples, logs) = (world.samples.take(), world.recorder.finish());
     Ok(Report { samples, logs, ..report(&world, options, healed) })
 }
@@ -147,21 +146,6 @@ fn involved(lacking: &[Unmet]) -> Vec<usize> {
     hosts.into_iter().map(|(host, _)| host).take(2).collect()
 }
 
-/// A class of faults that is switched on and never strikes proves nothing.
-fn idle_faults(world: &mut World, options: &Options) {
-    let is_long = options.duration >= Duration::from_secs(1800) && options.peers >= 8;
-    let idle: Vec<_> = options
-        .faults
-        .iter()
-        .filter(|class| *class != FaultClass::Latency && world.fired().count(*class) == 0)
-        .map(FaultClass::as_str)
-        .collect();
-    if is_long && !idle.is_empty() {
-        let what = format!("these never struck: {}", idle.join(", "));
-        world.object("every fault strikes", Vec::new(), what);
-    }
-}
-
 fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report {
     let metrics = world.metrics();
     let totals = world.totals();
@@ -180,6 +164,7 @@ fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report 
         delivery_ms: [500, 990, 1000].map(millis),
         healed_secs: healed.map(|after| after.as_secs_f64()),
         faults: world.fired().iter().map(|(class, count)| (class.as_str(), count)).collect(),
+        messages_by_kind: world.messages().iter().map(|(kind, count)| (*kind, *count)).collect(),
         digest: format!("{:016x}", world.digest()),
         samples: None,
         logs: Vec::new(),

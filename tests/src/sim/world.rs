@@ -216,6 +216,12 @@ impl World {
         &self.metrics
     }
 
+    /// Counts the messages that honest peers sent, by kind.
+    #[must_use]
+    pub fn messages(&self) -> &BTreeMap<&'static str, u64> {
+        self.checkers.messages()
+    }
+
     /// Returns how often each class of faults struck.
     #[must_use]
     pub fn fired(&self) -> &Fired {

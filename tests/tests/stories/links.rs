@@ -4,7 +4,7 @@ use gossip_tests::story::{DAY, HOUR, MINUTE, SECOND, Story};
 
 #[test]
 fn an_organisation_that_was_apart_for_a_day_is_back_when_the_day_is_over() {
-    let mut story = Story::of(11, 2, 3).met();
+    let mut story = Story::of(11, 2, 2).met();
     story.world.close_orderers();
     story.part("a", "b", DAY);
     story.wait(2 * MINUTE);

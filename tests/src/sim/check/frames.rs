@@ -1,5 +1,7 @@
 //! What leaves a peer is for those who get it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use gossip_core::{ChannelId, PkiId};
 use gossip_proto::gossip::{
@@ -43,9 +45,17 @@ impl Check for OrgBorder {
     }
 }
 
-/// Every frame that is sent decodes.
+/// Every frame that is sent decodes. What they are is counted.
 #[derive(Debug, Default)]
-pub(super) struct Tap;
+pub(super) struct Tap {
+    messages: BTreeMap<&'static str, u64>,
+}
+
+impl Tap {
+    pub(super) fn messages(&self) -> &BTreeMap<&'static str, u64> {
+        &self.messages
+    }
+}
 
 impl Check for Tap {
     fn name(&self) -> &'static str {
@@ -54,12 +64,54 @@ impl Check for Tap {
 
     fn see(&mut self, _: usize, seen: &Seen<'_>, _: &Facts<'_>) -> Result<(), String> {
         let Seen::Sent { frame, .. } = *seen else { return Ok(()) };
-        match open(frame).and_then(|(_, message)| message.content) {
-            Some(_) => Ok(()),
-            None => Err(format!("a frame of {} bytes without a message", frame.len())),
-        }
+        let content = open(frame).and_then(|(_, message)| message.content);
+        let Some(content) = content else {
+            return Err(format!("a frame of {} bytes without a message", frame.len()));
+        };
+        *self.messages.entry(kind(&content)).or_default() += 1;
+        Ok(())
     }
 }
+
+fn kind(content: &Content) -> &'static str {
+    match content {
+        Content::AliveMsg(_) => "alive message",
+        Content::Conn(_) => "handshake",
+        Content::DataDig(_) => "pull digest",
+        Content::DataMsg(_) => "block",
+        Content::DataReq(_) => "pull request",
+        Content::DataUpdate(_) => "pull update",
+        Content::Hello(_) => "pull hello",
+        Content::LeadershipMsg(_) => "leadership message",
+        Content::MemReq(_) => "membership request",
+        Content::MemRes(_) => "membership response",
+        Content::StateInfo(_) => "state info",
+        Content::StateInfoPullReq(_) => "state info request",
+        Content::StateRequest(_) => "state request",
+        Content::StateResponse(_) => "state response",
+        Content::StateSnapshot(_) => "state info snapshot",
+        _ => "other message",
+    }
+}
+
+/// The kinds of messages that nodes send of themselves.
+pub const MESSAGE_KINDS: &[&str] = &[
+    "alive message",
+    "block",
+    "handshake",
+    "leadership message",
+    "membership request",
+    "membership response",
+    "pull digest",
+    "pull hello",
+    "pull request",
+    "pull update",
+    "state info",
+    "state info request",
+    "state info snapshot",
+    "state request",
+    "state response",
+];
 
 /// Looks at a frame for a peer of another organisation.
 fn crossing(frame: &Bytes, to: usize, facts: &Facts<'_>) -> Result<(), String> {

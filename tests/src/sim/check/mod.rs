@@ -16,6 +16,7 @@ use gossip_core::{
 
 use super::{crypto::Authority, layout::Layout};
 
+pub use self::frames::MESSAGE_KINDS;
 pub(crate) use self::frames::describe;
 pub use self::liveness::{Unmet, bound, unmet};
 use self::{
@@ -153,28 +154,31 @@ trait Check: fmt::Debug {
 
 /// All checkers of safety.
 #[derive(Debug)]
-pub struct Checkers(Vec<Box<dyn Check>>);
+pub struct Checkers {
+    tap: Tap,
+    others: Vec<Box<dyn Check>>,
+}
 
 impl Checkers {
     /// Makes the checkers for a number of hosts.
     #[must_use]
     pub fn new(hosts: usize) -> Self {
-        Self(vec![
+        let others: Vec<Box<dyn Check>> = vec![
             Box::new(Stamps::new(hosts)),
             Box::new(Blocks::new(hosts)),
             Box::new(Flips::new(hosts)),
             Box::new(Authors::new(hosts)),
             Box::new(Expired::default()),
             Box::new(OrgBorder),
-            Box::new(Tap),
             Box::new(Load::new(hosts)),
-        ])
+        ];
+        Self { tap: Tap::default(), others }
     }
 
-    /// Lists their names.
+    /// Counts the messages that honest peers sent, by kind.
     #[must_use]
-    pub fn names(&self) -> Vec<&'static str> {
-        self.0.iter().map(|check| check.name()).collect()
+    pub fn messages(&self) -> &BTreeMap<&'static str, u64> {
+        self.tap.messages()
     }
 
     /// Shows them what a host did.
@@ -188,7 +192,9 @@ impl Checkers {
         seen: &Seen<'_>,
         facts: &Facts<'_>,
     ) -> Result<(), Violation> {
-        for check in &mut self.0 {
+        let tap: &mut dyn Check = &mut self.tap;
+        let others = self.others.iter_mut().map(|check| &mut **check as &mut dyn Check);
+        for check in [tap].into_iter().chain(others) {
             check.see(host, seen, facts).map_err(|what| Violation {
                 at: facts.now,
                 checker: check.name(),
