@@ -1,8 +1,8 @@
 //! Stories: what befalls named peers, told in the order in which it happens.
 //!
-//! A story's peers are `a0`, `a1`, … of organisation `a`, `b0`, … of `b`. Whom something concerns is
-//! said in words with spaces between them, read from the left: a peer, an organisation, `all`, or
-//! either with `-` before it, who are left out again. All are in the channel `all`, each
+//! A story's peers are `a0`, `a1`, … of organisation `a`, `b0`, … of `b`. Whom something concerns
+//! is said in words with spaces between them, read from the left: a peer, an organisation, `all`,
+//! or either with `-` before it, who are left out again. All are in the channel `all`, each
 //! organisation is also in a channel of its own, `only-a`.
 //!
 //! ```

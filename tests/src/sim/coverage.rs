@@ -70,8 +70,8 @@ impl Coverage {
         };
         let times = self.simulated.as_secs_f64() / took.as_secs_f64().max(1e-9);
         format!(
-            "{} runs, {} failed: {:.1} h simulated in {:.0} s, {times:.0} x real time; all well {} s \
-             after the faults or sooner\nfaults: {}\nmessages: {}",
+            "{} runs, {} failed: {:.1} h simulated in {:.0} s, {times:.0} x real time; \
+             all well {} s after the faults or sooner\nfaults: {}\nmessages: {}",
             self.runs,
             self.failed,
             self.simulated.as_secs_f64() / 3600.0,

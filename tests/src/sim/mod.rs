@@ -12,9 +12,9 @@
 //! configuration. Meanwhile the [checkers](check) look at every action.
 //!
 //! Not simulated: the election of leaders (the first honest peer that runs in an organisation takes
-//! its blocks from the orderers), private data and requests of applications. Hostile peers run honest
-//! nodes behind hostile drivers; of the first two peers of each organisation, which those who start
-//! know, one is honest.
+//! its blocks from the orderers), private data and requests of applications. Hostile peers run
+//! honest nodes behind hostile drivers; of the first two peers of each organisation, which those
+//! who start know, one is honest.
 
 mod acts;
 mod byzantine;

@@ -15,8 +15,8 @@ fn an_organisation_that_was_apart_for_a_day_is_back_when_the_day_is_over() {
     story.expect_view("all", "all");
 }
 
-/// Each takes the other for dead whenever it finds that it cannot reach it, and for alive again when
-/// others tell of it; all else goes on.
+/// Each takes the other for dead whenever it finds that it cannot reach it, and for alive again
+/// when others tell of it; all else goes on.
 #[test]
 fn two_who_do_not_reach_each_other_disturb_nobody_and_miss_no_block() {
     let mut story = Story::of(12, 2, 3).met();
