@@ -2,6 +2,7 @@
 //! many nodes in virtual time, [`replay`] one again that was recorded, and a [`story`] tells what
 //! befalls some of them.
 
+pub mod fuzz;
 pub mod plot;
 pub mod replay;
 pub mod sim;

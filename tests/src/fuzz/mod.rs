@@ -1,0 +1,23 @@
+//! What is to hold for any bytes, as plain functions of bytes.
+//!
+//! Each [`Target`] takes any bytes and panics if something is wrong. The test `corpora` gives them
+//! recorded messages, and [damaged](mutate::mutate) copies of these.
+
+pub mod mutate;
+mod wire;
+
+/// Something that takes any bytes and panics if something is wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: &'static str,
+    /// Takes the bytes.
+    pub run: fn(&[u8]),
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    Target { name: "envelope", run: wire::envelope },
+    Target { name: "message", run: wire::message },
+    Target { name: "reencode", run: wire::reencode },
+];
