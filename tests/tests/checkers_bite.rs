@@ -218,6 +218,17 @@ fn peers_that_do_not_find_each_other_again() {
 }
 
 #[test]
+fn a_revoked_identity_that_stays() {
+    let mut world = world();
+    world.heal();
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(unmet(&world), []);
+    world.revoke(3);
+    let what: Vec<_> = unmet(&world).into_iter().map(|unmet| unmet.what).collect();
+    assert!(what.contains(&"a0 holds a revoked identity of b1 alive".to_owned()), "{what:?}");
+}
+
+#[test]
 fn blocks_that_are_lost() {
     let mut world = world();
     world.heal();

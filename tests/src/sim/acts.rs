@@ -167,6 +167,12 @@ impl World {
         all.filter(move |(of, _)| *of == host).map(|(_, notice)| notice)
     }
 
+    /// Says whether an identity was revoked.
+    #[must_use]
+    pub fn is_revoked(&self, pki_id: &PkiId) -> bool {
+        self.authority.is_revoked(pki_id)
+    }
+
     /// Returns whose an identity is.
     #[must_use]
     pub fn owner(&self, pki_id: &PkiId) -> Option<usize> {

@@ -29,6 +29,8 @@ pub(super) struct Host {
     pub clock_drift: i64,
     /// The number of blocks in each ledger, by channel.
     pub heights: Vec<u64>,
+    /// The most that each ledger ever had: one that was lost is filled again.
+    pub reached: Vec<u64>,
     /// When its next tick is planned.
     pub tick_at: Option<Instant>,
     /// When the last job that concerns its ledger is done.
@@ -101,6 +103,7 @@ impl Host {
             clock_offset: 0,
             clock_drift: 0,
             heights: vec![0; channels],
+            reached: vec![0; channels],
             tick_at: None,
             ledger_at: Instant::ZERO,
             is_paused: false,

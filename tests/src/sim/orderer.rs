@@ -110,8 +110,11 @@ impl World {
 
     /// Appends a block to a host's ledger.
     pub(super) fn append(&mut self, host: usize, channel: usize, number: u64) {
-        self.hosts[host].heights[channel] = number + 1;
-        if let Some(made_at) = self.orderer.made_at(channel, number) {
+        let state = &mut self.hosts[host];
+        state.heights[channel] = number + 1;
+        let is_first = number >= state.reached[channel];
+        state.reached[channel] = state.reached[channel].max(number + 1);
+        if let Some(made_at) = self.orderer.made_at(channel, number).filter(|_| is_first) {
             let after = self.now - made_at;
             self.metrics.delivered(after);
             let is_honest = !self.hosts[host].is_byzantine;

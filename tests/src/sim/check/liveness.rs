@@ -18,7 +18,8 @@ pub struct Unmet {
 }
 
 /// Lists what is not as it should be among the peers that run and are honest: whom does one not
-/// hold alive, which blocks does it lack, whose height in a channel does it not know?
+/// hold alive, or hold alive though its certificate was revoked, which blocks does it lack, whose
+/// height in a channel does it not know?
 #[must_use]
 pub fn unmet(world: &World) -> Vec<Unmet> {
     let hosts = 0..world.layout().names.len();
@@ -52,12 +53,17 @@ fn membership(world: &World, host: usize, honest: &[usize]) -> Vec<Unmet> {
     let Some(node) = world.node(host) else { return Vec::new() };
     let names = &world.layout().names;
     let alive: Vec<PkiId> = node.members().into_iter().map(|member| member.pki_id).collect();
+    let revoked = alive.iter().filter(|pki_id| world.is_revoked(pki_id)).map(|pki_id| {
+        let of = world.owner(pki_id).unwrap_or(host);
+        let what = format!("{} holds a revoked identity of {} alive", names[host], names[of]);
+        Unmet { host, of, what }
+    });
     let lacks = |of: &&usize| **of != host && alive.binary_search(&world.pki_id(**of)).is_err();
     let unmet = |of: &usize| {
         let what = format!("{} does not hold {} alive", names[host], names[*of]);
         Unmet { host, of: *of, what }
     };
-    honest.iter().filter(lacks).map(unmet).collect()
+    honest.iter().filter(lacks).map(unmet).chain(revoked).collect()
 }
 
 fn ledger(world: &World, host: usize, channel: usize, honest: &[usize]) -> Vec<Unmet> {
