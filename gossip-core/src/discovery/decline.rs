@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::{CloseReason, Config, Endpoint, Fault, PkiId};
 
-use super::{Cx, Discovery, Effect, Peer, Timer, own::Waiting, pace::jitter};
+use super::{Claimed, Cx, Discovery, Effect, Peer, Timer, own::Waiting, pace::jitter};
 
 impl Discovery {
     /// Takes the answer to [`Effect::Ping`]: a dead peer that is there is asked (D-42).
@@ -28,9 +28,20 @@ impl Discovery {
         self.bury(*pki_id, cx);
     }
 
-    /// Forgets a peer whose identity holds no longer, alive or dead (D-22).
+    /// Forgets a peer whose identity holds no longer, alive or dead (D-22). Where it was a bootstrap
+    /// or anchor peer, whoever is there now is contacted: it may be the only way to others.
+    ///
+    /// Fabric does not look there again.
     pub(crate) fn on_identity_removed(&mut self, pki_id: &PkiId, cx: &mut Cx<'_>) {
+        let peer = self.peers.get(pki_id);
+        let lost = peer.and_then(|peer| self.exemption(peer, cx.config).cloned());
+        // The internal endpoints of other organisations are never known.
+        let is_own = peer.is_some_and(|peer| peer.internal_endpoint.is_some());
         self.forget(*pki_id, cx);
+        if let Some(endpoint) = lost {
+            let claimed = if is_own { Claimed::OwnOrg } else { Claimed::Foreign };
+            self.connect(endpoint, claimed, cx);
+        }
     }
 
     /// Makes room for one more peer, if need be at the expense of the dead one that was silent
@@ -95,11 +106,16 @@ impl Discovery {
 
     /// Says whether a peer is a bootstrap or anchor peer (D-44).
     fn is_exempt(&self, peer: &Peer, config: &Config) -> bool {
-        let is_at = |endpoint: &Endpoint| {
+        self.exemption(peer, config).is_some()
+    }
+
+    /// Returns the endpoint by which a peer is a bootstrap or anchor peer.
+    fn exemption<'a>(&'a self, peer: &Peer, config: &'a Config) -> Option<&'a Endpoint> {
+        let is_at = |endpoint: &&Endpoint| {
             let is_it = |own: Option<&Endpoint>| own.is_some_and(|own| is_same(own, endpoint));
             is_it(peer.endpoint.as_ref()) || is_it(peer.internal_endpoint.as_ref())
         };
-        config.bootstrap.iter().chain(self.anchors.values().flatten()).any(is_at)
+        config.bootstrap.iter().chain(self.anchors.values().flatten()).find(is_at)
     }
 
     /// Probes the dead peers whose time has come.

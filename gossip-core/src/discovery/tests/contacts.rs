@@ -63,6 +63,27 @@ fn an_endpoint_is_contacted_once_at_a_time() {
     assert_eq!(did(&mut world).len(), 1, "again, when it was done");
 }
 
+/// A bootstrap or anchor peer may be back with another certificate: nobody else may know the way.
+#[test]
+fn an_endpoint_is_contacted_anew_when_the_identity_there_holds_no_longer() {
+    let mut world = World::with(|config| config.bootstrap = vec!["peer1:7051".into()]);
+    let anchor = said(21).external.into();
+    let channel = crate::ChannelId::from("ch");
+    world.act(|discovery, _| discovery.set_anchors(channel, [anchor].into()));
+    world.learn([1, 2, 21]);
+    found(&mut world, 0, Some(1));
+    let nonce = world.sent()[0].message.nonce;
+    world.act(|discovery, cx| discovery.on_response(nonce, cx));
+    let mut removed = |id| {
+        did(&mut world);
+        world.act(|discovery, cx| discovery.on_identity_removed(&pki(id), cx));
+        did(&mut world)
+    };
+    assert_eq!(removed(1), [Did::Handshake("peer1:7051".into())]);
+    assert_eq!(removed(2), [], "it is neither");
+    assert_eq!(removed(21), [Did::Handshake(said(21).external)]);
+}
+
 /// N10.2.
 #[test]
 fn foreign_anchors_are_left_alone_while_we_have_no_endpoint_for_them() {
