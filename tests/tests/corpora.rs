@@ -8,7 +8,7 @@ use serde_json::Value;
 fn recorded_messages_and_damaged_copies_do_no_harm() {
     let recorded = recorded();
     assert!(recorded.len() > 150, "{} recorded envelopes and payloads", recorded.len());
-    for target in TARGETS {
+    for target in TARGETS.iter().filter(|target| OF_MESSAGES.contains(&target.name)) {
         for (number, bytes) in recorded.iter().enumerate() {
             // The first byte chooses a type, for the targets that have a choice.
             let input = [&[number as u8][..], bytes].concat();
@@ -44,3 +44,6 @@ fn hex(digits: &Value) -> Vec<u8> {
 
 /// How many damaged copies of each are tried.
 const COPIES: u64 = 20;
+
+/// The targets that read what a socket gives.
+const OF_MESSAGES: [&str; 4] = ["envelope", "message", "reencode", "identity"];

@@ -4,6 +4,8 @@
 //! recorded messages, and [damaged](mutate::mutate) copies of these.
 
 pub mod mutate;
+pub mod seeds;
+mod trust;
 mod wire;
 
 /// Something that takes any bytes and panics if something is wrong.
@@ -20,4 +22,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "envelope", run: wire::envelope },
     Target { name: "message", run: wire::message },
     Target { name: "reencode", run: wire::reencode },
+    Target { name: "certificate", run: trust::certificate },
+    Target { name: "identity", run: trust::identity },
+    Target { name: "msp", run: trust::msp },
+    Target { name: "block", run: trust::block },
+    Target { name: "configuration", run: trust::configuration },
 ];
