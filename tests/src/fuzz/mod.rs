@@ -3,6 +3,7 @@
 //! Each [`Target`] takes any bytes and panics if something is wrong. The test `corpora` gives them
 //! recorded messages, and [damaged](mutate::mutate) copies of these.
 
+mod cluster;
 pub mod mutate;
 pub mod seeds;
 mod trust;
@@ -27,4 +28,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "msp", run: trust::msp },
     Target { name: "block", run: trust::block },
     Target { name: "configuration", run: trust::configuration },
+    Target { name: "cluster", run: cluster::cluster },
 ];

@@ -1,32 +1,51 @@
 //! Random choices, all from the seed, one stream for each use: streams do not shift each other.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
 
+use super::patch::{Patch, Stream};
+
 /// One stream of random choices.
 #[derive(Clone, Debug)]
-pub(super) struct Draws(ChaCha8Rng);
+pub(super) struct Draws {
+    chance: ChaCha8Rng,
+    drawn: u32,
+    /// The upper bits of the draws with these numbers.
+    patches: BTreeMap<u32, u16>,
+}
 
 impl Draws {
     /// Forks the stream that `name` has under `seed`.
     #[must_use]
     pub(super) fn fork(seed: u64, name: &str) -> Self {
         let hash = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(name).finalize();
-        Self(ChaCha8Rng::from_seed(hash.into()))
+        let chance = ChaCha8Rng::from_seed(hash.into());
+        Self { chance, drawn: 0, patches: BTreeMap::new() }
+    }
+
+    /// Forks a stream whose draws are `patches` where these say so; the last of the same wins.
+    #[must_use]
+    pub(super) fn patched(seed: u64, stream: Stream, patches: &[Patch]) -> Self {
+        let of_stream = patches.iter().filter(|patch| patch.stream == stream);
+        let patches = of_stream.map(|patch| (patch.draw, patch.top)).collect();
+        Self { patches, ..Self::fork(seed, stream.as_str()) }
     }
 
     /// Draws 64 bits.
     pub(super) fn bits(&mut self) -> u64 {
-        self.0.next_u64()
+        let bits = self.chance.next_u64();
+        let top = self.patches.remove(&self.drawn);
+        self.drawn = self.drawn.saturating_add(1);
+        top.map_or(bits, |top| bits & (u64::MAX >> 16) | u64::from(top) << 48)
     }
 
     /// Draws 32 bytes.
     pub(super) fn bytes32(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        self.0.fill_bytes(&mut bytes);
+        self.chance.fill_bytes(&mut bytes);
         bytes
     }
 
@@ -56,4 +75,24 @@ impl Draws {
 #[must_use]
 pub(super) fn scale(bits: u64, bound: u64) -> u64 {
     ((u128::from(bits) * u128::from(bound)) >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_the_upper_bits_of_one_draw_of_its_stream() {
+        let patch = Patch { stream: Stream::Jobs, draw: 2, top: 0xabcd };
+        let draws = |stream, patches: &[Patch]| {
+            let mut draws = Draws::patched(7, stream, patches);
+            [(); 4].map(|()| draws.bits())
+        };
+        let mut expected = draws(Stream::Jobs, &[]);
+        expected[2] = expected[2] & 0xffff_ffff_ffff | 0xabcd << 48;
+        assert_eq!(draws(Stream::Jobs, &[patch]), expected);
+        assert_eq!(draws(Stream::Plan, &[patch]), draws(Stream::Plan, &[]));
+        let mut unpatched = Draws::fork(7, "plan");
+        assert_eq!(draws(Stream::Plan, &[]), [(); 4].map(|()| unpatched.bits()));
+    }
 }

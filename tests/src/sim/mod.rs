@@ -30,6 +30,7 @@ mod metrics;
 mod network;
 mod options;
 mod orderer;
+mod patch;
 mod queue;
 mod record;
 mod run;
@@ -46,6 +47,7 @@ pub use self::{
     layout::{Channel, Layout, Listener},
     metrics::Metrics,
     options::{FaultClass, Faults, Options},
+    patch::{Patch, Stream},
     run::{Failure, Report, patience, run},
     samples::{Samples, Spread, View},
     world::{Totals, World},

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use gossip_core::Limits;
 
+use super::patch::Patch;
+
 /// What a run is made of. The same options give the same run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
@@ -30,6 +32,8 @@ pub struct Options {
     pub block_interval: Duration,
     /// What bounds every node.
     pub limits: Limits,
+    /// Draws that turn out otherwise than the seed says.
+    pub patches: Vec<Patch>,
 }
 
 impl Options {
@@ -48,6 +52,7 @@ impl Options {
             record: None,
             block_interval: Duration::from_secs(1),
             limits: Limits::default(),
+            patches: Vec::new(),
         }
     }
 

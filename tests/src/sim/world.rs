@@ -20,6 +20,7 @@ use super::{
     network::Network,
     options::{FaultClass, Options},
     orderer::Orderer,
+    patch::Stream,
     queue::Queue,
     record::Recorder,
     samples::Samples,
@@ -96,23 +97,23 @@ impl World {
     /// If the options make no sense.
     pub fn new(options: Options) -> Result<Self, String> {
         options.check()?;
-        let fork = |name| Draws::fork(options.seed, name);
+        let fork = |stream| Draws::patched(options.seed, stream, &options.patches);
         let layout = Layout::new(&options);
         let recorded = options.record.as_deref().map(|name| layout.host(name)).transpose()?;
         let mut world = Self {
             now: BEGINNING,
-            authority: Authority::new(fork("authority").bytes32()),
+            authority: Authority::new(Draws::fork(options.seed, "authority").bytes32()),
             hosts: Vec::new(),
             net: Network::new(options.seed, options.peers),
             orderer: Orderer::new(layout.channels.len()),
             queue: Queue::default(),
             draws: Streams {
-                byzantine: fork("byzantine"),
-                frames: fork("frames"),
-                hosts: fork("hosts"),
-                jobs: fork("jobs"),
-                orderer: fork("orderer"),
-                plan: fork("plan"),
+                byzantine: fork(Stream::Byzantine),
+                frames: fork(Stream::Frames),
+                hosts: fork(Stream::Hosts),
+                jobs: fork(Stream::Jobs),
+                orderer: fork(Stream::Orderer),
+                plan: fork(Stream::Plan),
             },
             is_healed: false,
             fired: Fired::default(),
