@@ -28,8 +28,9 @@ impl Discovery {
         self.bury(*pki_id, cx);
     }
 
-    /// Forgets a peer whose identity holds no longer, alive or dead (D-22). Where it was a bootstrap
-    /// or anchor peer, whoever is there now is contacted: it may be the only way to others.
+    /// Forgets a peer whose identity holds no longer, alive or dead (D-22). Where it was a
+    /// bootstrap or anchor peer, whoever is there now is contacted: it may be the only way to
+    /// others.
     ///
     /// Fabric does not look there again.
     pub(crate) fn on_identity_removed(&mut self, pki_id: &PkiId, cx: &mut Cx<'_>) {
