@@ -3,8 +3,10 @@
 //! Each [`Target`] takes any bytes and panics if something is wrong. The test `corpora` gives them
 //! recorded messages, and [damaged](mutate::mutate) copies of these.
 
+mod choices;
 mod cluster;
 pub mod mutate;
+mod node;
 pub mod seeds;
 mod trust;
 mod wire;
@@ -23,6 +25,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "envelope", run: wire::envelope },
     Target { name: "message", run: wire::message },
     Target { name: "reencode", run: wire::reencode },
+    Target { name: "handshake", run: node::handshake },
+    Target { name: "frames", run: node::frames },
+    Target { name: "events", run: node::events },
     Target { name: "certificate", run: trust::certificate },
     Target { name: "identity", run: trust::identity },
     Target { name: "msp", run: trust::msp },
