@@ -1,5 +1,4 @@
-//! Recorded certificates, organisations, blocks and configurations, as inputs of the targets of
-//! [`trust`](super::trust).
+//! Recorded certificates, organisations, blocks and configurations, as inputs of the targets of `trust`.
 
 use std::path::PathBuf;
 
