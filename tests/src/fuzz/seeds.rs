@@ -1,4 +1,5 @@
-//! Recorded certificates, organisations, blocks and configurations, as inputs of the targets of `trust`.
+//! Recorded certificates, organisations, blocks and configurations, as inputs of the targets that
+//! read them.
 
 use std::path::PathBuf;
 
