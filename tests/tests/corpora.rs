@@ -1,4 +1,7 @@
-//! Recorded messages and damaged copies of them, given to everything that must take any bytes.
+//! Recorded messages, damaged copies of them, and the inputs in `fuzz/corpus`, given to everything
+//! that must take any bytes.
+
+use std::{collections::BTreeSet, fs, path::Path};
 
 use gossip_tests::fuzz::{TARGETS, mutate::mutate};
 use serde_json::Value;
@@ -22,10 +25,50 @@ fn recorded_messages_and_damaged_copies_do_no_harm() {
     }
 }
 
+#[test]
+fn the_seeds_of_the_fuzzers_do_no_harm() {
+    for target in TARGETS {
+        let folder = gossip_tests::root().join("fuzz/corpus").join(target.name);
+        let names = names(&folder);
+        assert!(!names.is_empty(), "{} is empty", folder.display());
+        for name in names {
+            (target.run)(&fs::read(folder.join(name)).expect("a readable input"));
+        }
+    }
+}
+
+#[test]
+fn every_target_is_a_program_and_every_program_a_target() {
+    let targets: BTreeSet<_> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    let fuzz = gossip_tests::root().join("fuzz");
+    let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).expect("the manifest");
+    let programs: BTreeSet<_> = names(&fuzz.join("fuzz_targets"))
+        .into_iter()
+        .map(|file| file.strip_suffix(".rs").expect("a Rust file").to_owned())
+        .collect();
+    assert_eq!(programs, targets, "fuzz/fuzz_targets has one file for each target");
+    for name in targets {
+        let program = fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs")));
+        let call = format!("gossip_tests::fuzz::run(\"{name}\", bytes)");
+        assert!(program.expect("a readable file").contains(&call), "{name}.rs: no {call}");
+        let path = format!("path = \"fuzz_targets/{name}.rs\"");
+        assert!(manifest.contains(&path), "fuzz/Cargo.toml: no {path}");
+    }
+}
+
+/// Lists the names in a folder, sorted.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", folder.display()));
+    entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a UTF-8 name"))
+        .collect()
+}
+
 /// Reads envelopes, and the payloads of some, as Fabric wrote them.
 fn recorded() -> Vec<Vec<u8>> {
     let path = gossip_tests::root().join("proto/tests/data/vectors.json");
-    let text = std::fs::read_to_string(path).expect("the recorded vectors");
+    let text = fs::read_to_string(path).expect("the recorded vectors");
     let vectors: Value = serde_json::from_str(&text).expect("JSON");
     let list = |name: &str| vectors[name].as_array().expect("a list").clone();
     let fields = ["envelope_hex", "payload_hex"];

@@ -1,7 +1,8 @@
 //! What is to hold for any bytes, as plain functions of bytes.
 //!
 //! Each [`Target`] takes any bytes and panics if something is wrong. The test `corpora` gives them
-//! recorded messages, and [damaged](mutate::mutate) copies of these.
+//! recorded messages, [damaged](mutate::mutate) copies of these, and the inputs in `fuzz/corpus`;
+//! the folder `fuzz` gives it what libFuzzer makes up.
 
 mod choices;
 mod cluster;
@@ -35,3 +36,12 @@ pub const TARGETS: &[Target] = &[
     Target { name: "configuration", run: trust::configuration },
     Target { name: "cluster", run: cluster::cluster },
 ];
+
+/// Gives `bytes` to the target called `name`.
+///
+/// # Panics
+/// If there is no such target, or if it finds something wrong.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    (target.unwrap_or_else(|| panic!("no target is called {name}")).run)(bytes);
+}
