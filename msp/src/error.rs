@@ -15,7 +15,13 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(subject: impl Into<String>, problem: impl fmt::Display) -> Self {
-        Self { subject: subject.into(), problem: problem.to_string() }
+        let mut problem = problem.to_string();
+        // A decoder tells of each level of what is nested, and others may have nested it deeply.
+        if let Some((end, _)) = problem.char_indices().nth(PROBLEM_MAX) {
+            problem.truncate(end);
+            problem.push('…');
+        }
+        Self { subject: subject.into(), problem }
     }
 
     /// Puts where the value lies before its name.
@@ -32,6 +38,9 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// How many characters of a problem are shown.
+const PROBLEM_MAX: usize = 400;
 
 /// A name that others chose, of any length, for errors.
 pub(crate) fn shown(name: &str) -> String {
