@@ -26,6 +26,37 @@ fn recorded_messages_and_damaged_copies_do_no_harm() {
 }
 
 #[test]
+fn scripts_of_recorded_frames_and_damaged_copies_do_no_harm() {
+    let frames = frames(&vectors());
+    assert!(frames.len() > 90, "{} recorded frames", frames.len());
+    for target in TARGETS.iter().filter(|target| OF_NODES.contains(&target.name)) {
+        for (number, frames) in frames.chunks(FRAMES).enumerate() {
+            let script = script(frames, number as u8);
+            (target.run)(&script);
+            for seed in 0..COPIES {
+                (target.run)(&mutate(&script, seed, script.len() + 64));
+            }
+        }
+        for seed in 0..RANDOM {
+            (target.run)(&mutate(&[seed as u8; 600], seed, 700));
+        }
+    }
+}
+
+/// Makes an input: before each frame some choices and its length, then a pause.
+fn script(frames: &[Vec<u8>], salt: u8) -> Vec<u8> {
+    let mut script = Vec::new();
+    for (number, frame) in frames.iter().enumerate() {
+        let length = u16::try_from(frame.len()).unwrap_or(u16::MAX);
+        script.push(salt.wrapping_add(number as u8));
+        script.extend(length.to_be_bytes());
+        script.extend(&frame[..usize::from(length)]);
+        script.extend([0, 0, 0, 0, salt, number as u8]);
+    }
+    script
+}
+
+#[test]
 fn the_seeds_of_the_fuzzers_do_no_harm() {
     for target in TARGETS {
         let folder = gossip_tests::root().join("fuzz/corpus").join(target.name);
@@ -67,16 +98,24 @@ fn names(folder: &Path) -> BTreeSet<String> {
 
 /// Reads envelopes, and the payloads of some, as Fabric wrote them.
 fn recorded() -> Vec<Vec<u8>> {
+    let vectors = vectors();
+    let messages = vectors["messages"].as_array().expect("a list");
+    let fields = ["envelope_hex", "payload_hex"];
+    let messages = messages.iter().flat_map(|message| fields.map(|field| hex(&message[field])));
+    messages.chain(frames(&vectors)).collect()
+}
+
+/// Reads envelopes as Fabric's peers were sent them.
+fn frames(vectors: &Value) -> Vec<Vec<u8>> {
+    let cases = vectors["live_cases"].as_array().expect("a list");
+    let frames = cases.iter().filter_map(|case| case["envelopes_hex"].as_array());
+    frames.flatten().map(hex).collect()
+}
+
+fn vectors() -> Value {
     let path = gossip_tests::root().join("proto/tests/data/vectors.json");
     let text = fs::read_to_string(path).expect("the recorded vectors");
-    let vectors: Value = serde_json::from_str(&text).expect("JSON");
-    let list = |name: &str| vectors[name].as_array().expect("a list").clone();
-    let fields = ["envelope_hex", "payload_hex"];
-    let messages = list("messages");
-    let messages = messages.iter().flat_map(|message| fields.map(|field| hex(&message[field])));
-    let cases = list("live_cases");
-    let cases = cases.iter().filter_map(|case| case["envelopes_hex"].as_array());
-    messages.chain(cases.flatten().map(hex)).collect()
+    serde_json::from_str(&text).expect("JSON")
 }
 
 fn hex(digits: &Value) -> Vec<u8> {
@@ -90,3 +129,12 @@ const COPIES: u64 = 20;
 
 /// The targets that read what a socket gives.
 const OF_MESSAGES: [&str; 4] = ["envelope", "message", "reencode", "identity"];
+
+/// The targets whose input is a script.
+const OF_NODES: [&str; 3] = ["handshake", "frames", "events"];
+
+/// How many frames are in a script.
+const FRAMES: usize = 6;
+
+/// How many scripts of no meaning are tried.
+const RANDOM: u64 = 200;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gossip_proto::gossip::RemoteStateRequest;
 
 use crate::{
-    Fault, JobKind, Outcome,
+    Fault, JobKind, Limits, Outcome,
     comm::{Frame, Lane},
     wire,
 };
@@ -101,8 +101,7 @@ impl Node {
             return self.answer_state_request(ix, request, Vec::new());
         }
         let (channel, last) = (channel.id().clone(), last.min(channel.height() - 1));
-        let bytes_max = self.config.limits.state_response_bytes_max;
-        let bytes_max = bytes_max.min(self.config.limits.frame_bytes_max / 2);
+        let bytes_max = self.state_bytes_max();
         let kind = JobKind::ReadBlocks { channel, first, last, bytes_max };
         self.begin_job(kind, Purpose::ReadBlocks { channel: ix, request });
     }
@@ -128,11 +127,11 @@ impl Node {
         &mut self,
         ix: ChannelIx,
         request: StateRequest,
-        blocks: Vec<(u64, Bytes)>,
+        mut blocks: Vec<(u64, Bytes)>,
     ) {
         let StateRequest { origin, nonce, first, last } = request;
-        let mut blocks = blocks;
-        let mut room = self.config.limits.frame_bytes_max / 2;
+        // The ledger may not care how many bytes are of use.
+        let mut room = self.state_bytes_max();
         let mut fits = |block: &Bytes| {
             let has_room = room > 0;
             room = room.saturating_sub(block.len());
@@ -147,6 +146,12 @@ impl Node {
         self.stats.state_responses += 1;
         self.comm(|comm, cx| comm.respond(origin.conn, Lane::Reply, Frame::new(frame), cx));
         self.serve_on(ix);
+    }
+
+    /// How many bytes of blocks go into an answer, but for one block.
+    fn state_bytes_max(&self) -> usize {
+        let Limits { state_response_bytes_max, frame_bytes_max, .. } = self.config.limits;
+        state_response_bytes_max.min(frame_bytes_max / 2)
     }
 
     fn serve_on(&mut self, ix: ChannelIx) {

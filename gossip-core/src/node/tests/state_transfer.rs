@@ -426,6 +426,15 @@ fn blocks_that_cannot_be_read_are_left_out() {
     assert_eq!(answered(&mut net, &hand, 2, 4), [(7, vec![])]);
 }
 
+/// A ledger that reads more than is of use does not make answers larger than their limit.
+#[test]
+fn an_answer_keeps_to_its_limit() {
+    let (mut net, [hand]) =
+        node_and_hands(9, [("b", "one", 1)], |config| config.limits.state_response_bytes_max = 12);
+    assert_eq!(block("ch", 2, "honest").len(), 11);
+    assert_eq!(answered(&mut net, &hand, 2, 8), [(7, vec![2, 3])]);
+}
+
 /// A response that would not fit a frame holds fewer blocks, never none.
 #[test]
 fn an_answer_fits_a_frame() {
