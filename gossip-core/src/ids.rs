@@ -2,6 +2,7 @@
 
 use alloc::{string::String, sync::Arc};
 use core::{
+    borrow::Borrow,
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
@@ -107,6 +108,13 @@ macro_rules! bytes_name {
         impl From<&str> for $name {
             fn from(name: &str) -> Self {
                 Self(Bytes::copy_from_slice(name.as_bytes()))
+            }
+        }
+
+        /// Names are looked up by the bytes that travelled.
+        impl Borrow<[u8]> for $name {
+            fn borrow(&self) -> &[u8] {
+                &self.0
             }
         }
 

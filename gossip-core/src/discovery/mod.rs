@@ -179,6 +179,12 @@ impl Discovery {
         is_news && self.would_accept_pushed(alive)
     }
 
+    /// Says whether what a peer is known to have said is as new as this: then no element of a
+    /// response with this stamp would change anything.
+    pub(crate) fn outdoes(&self, pki_id: &PkiId, stamp: Stamp) -> bool {
+        self.peers.get(pki_id).is_some_and(|peer| peer.stamp() >= stamp)
+    }
+
     /// Says whether a message is, byte for byte but for its secret, the one that its peer is known
     /// by, or was known by before: copies overtake each other.
     pub(crate) fn is_known_statement(&self, alive: &Alive) -> bool {

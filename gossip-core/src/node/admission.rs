@@ -34,7 +34,7 @@ impl Node {
                 if self.identities.get(&alive.pki_id).is_none() {
                     let identity = alive.identity.as_ref().ok_or(Fault::UnknownIdentity)?;
                     let identity = Identity::new(Bytes::copy_from_slice(identity.as_bytes()));
-                    return self.await_identity(&identity, Waiter::Claim(Box::new(claim.detach())));
+                    return self.await_identity(&identity, Waiter::Claim(Box::new(claim)));
                 }
             }
             What::Info { info, role, channel } => {
@@ -61,7 +61,7 @@ impl Node {
             },
         }
         let key = claim.key();
-        match self.flights.board(claim.detach(), &self.config.limits) {
+        match self.flights.board(claim, &self.config.limits) {
             Boarding::Lead => self.verify(key),
             Boarding::Joined => {}
             Boarding::Full => return Err(Fault::Overflow),

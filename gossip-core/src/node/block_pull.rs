@@ -3,7 +3,7 @@
 //! Where Fabric waits for the next round, a block that others have and we do not is asked for as
 //! soon as it is clear that it is not just on its way.
 
-use alloc::{string::ToString as _, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -12,10 +12,11 @@ use core::{
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, gossip_message::Content};
 use prost::Message as _;
+use smallvec::SmallVec;
 
 use crate::{
     ChannelId, Fault, PkiId,
-    pull::{Engine, Family},
+    pull::{Digest, Engine, Family},
     wire,
 };
 
@@ -62,7 +63,7 @@ impl Node {
     pub(super) fn admit_block_pull(
         &self,
         origin: &Origin,
-        channel: &Bytes,
+        channel: &[u8],
     ) -> Result<ChannelIx, Fault> {
         let ix = self.channel_of_name(channel).ok_or(Fault::WrongChannel)?;
         self.check_sender(ix, &origin.from)?;
@@ -94,19 +95,19 @@ impl Node {
         peers
     }
 
-    pub(super) fn visible_blocks(&self, ix: ChannelIx) -> Vec<Bytes> {
+    pub(super) fn visible_blocks(&self, ix: ChannelIx) -> Digest {
         self.channels[ix.0 as usize].served().map(id).collect()
     }
 
     pub(super) fn served_block(&self, ix: ChannelIx, wanted: &Bytes) -> Option<Envelope> {
         // Ids are compared byte for byte: "007" is not "7".
-        let number = number(wanted).filter(|number| id(*number) == *wanted)?;
+        let number = number(wanted).filter(|number| id(*number)[..] == **wanted)?;
         let frame = self.channels[ix.0 as usize].served_frame(number)?;
         Envelope::decode(frame).ok()
     }
 
     /// Says whether a digest names a block that lacks here (P-39, P-40).
-    pub(super) fn wants_block(&self, ix: ChannelIx, id: &Bytes) -> bool {
+    pub(super) fn wants_block(&self, ix: ChannelIx, id: &[u8]) -> bool {
         number(id).is_some_and(|number| {
             let is_checked = self.flights.leader(&FlightKey::Block(ix, number)).is_some();
             !is_checked && self.channels[ix.0 as usize].wants(number)
@@ -133,7 +134,8 @@ impl Node {
             };
             blocks.push((data.payload.ok_or(Fault::Malformed)?.seq_num, item));
         }
-        let ids: Vec<_> = blocks.iter().map(|(number, _)| id(*number)).collect();
+        let name = |number: u64| Bytes::copy_from_slice(&id(number));
+        let ids: Vec<_> = blocks.iter().map(|(number, _)| name(*number)).collect();
         let is_late = self.on_update(Puller::Blocks(ix), &origin.from, nonce, &ids);
         let batch = Batch::default();
         for (number, item) in blocks {
@@ -236,15 +238,26 @@ impl Node {
     }
 }
 
-/// Names a block in digests and requests.
-fn id(number: u64) -> Bytes {
-    number.to_string().into()
+/// Names a block in digests and requests: its number in decimal digits.
+fn id(mut number: u64) -> SmallVec<[u8; 20]> {
+    let mut digits = SmallVec::new();
+    loop {
+        digits.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            digits.reverse();
+            return digits;
+        }
+    }
 }
 
 /// Reads a number as Fabric does: digits and nothing else (4.1).
-fn number(id: &Bytes) -> Option<u64> {
-    let is_plain = id.iter().all(u8::is_ascii_digit);
-    core::str::from_utf8(id).ok().filter(|_| is_plain)?.parse().ok()
+fn number(id: &[u8]) -> Option<u64> {
+    let digit = |number: u64, digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    (!id.is_empty()).then(|| id.iter().try_fold(0, digit))?
 }
 
 /// Returns the block in a serialized envelope.
@@ -258,3 +271,21 @@ fn body(frame: &Bytes) -> Option<Bytes> {
 
 /// Longer than a pushed block takes from one peer to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P-39, 4.1.
+    #[test]
+    fn numbers_of_blocks_are_digits_and_nothing_else() {
+        for number in [0, 7, 10, 1234, u64::MAX] {
+            assert_eq!(super::number(&id(number)), Some(number));
+        }
+        assert_eq!(id(10)[..], *b"10");
+        assert_eq!(super::number(b"007"), Some(7));
+        for text in ["", "+1", "-1", " 1", "1 ", "0x1", "18446744073709551616"] {
+            assert_eq!(super::number(text.as_bytes()), None, "{text:?}");
+        }
+    }
+}

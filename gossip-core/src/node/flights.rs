@@ -90,22 +90,6 @@ impl Claim {
         }
     }
 
-    /// Copies what came inside a larger message into memory of its own: while it waits it must not
-    /// keep all of that alive.
-    pub(super) fn detach(self) -> Self {
-        let Self { conn, from, what } = self;
-        let what = match what {
-            What::Alive { alive, role } if role != AliveRole::Pushed => {
-                What::Alive { alive: alive.compact(), role }
-            }
-            What::Info { info, role: InfoRole::Element, channel } => {
-                What::Info { info: info.compact(), role: InfoRole::Element, channel }
-            }
-            what => what,
-        };
-        Self { conn, from, what }
-    }
-
     /// Returns who must have signed it; `None` for a block, which the orderers sign.
     pub(super) const fn author(&self) -> Option<PkiId> {
         match &self.what {

@@ -13,7 +13,7 @@ use prost::Message as _;
 
 use crate::{
     Fault, Identity, Instant, JobKind, PkiId,
-    pull::{Engine, Family},
+    pull::{Digest, Engine, Family},
     wire::{self, Tag},
 };
 
@@ -123,14 +123,11 @@ impl Node {
     }
 
     /// Lists the identities that a peer may learn of (9.3).
-    pub(super) fn visible_identities(&self, asker: &PkiId) -> Vec<Bytes> {
+    pub(super) fn visible_identities(&self, asker: &PkiId) -> Digest {
         let messages = self.identity_pull.messages.keys();
-        let visible = messages.filter(|subject| self.may_learn_identity(asker, subject));
-        let visible = visible.take(self.config.limits.pull_ids_max);
-        // All in one allocation: there may be thousands.
-        let bytes: Vec<u8> = visible.flat_map(|subject| *subject.as_bytes()).collect();
-        let bytes = Bytes::from(bytes);
-        (0..bytes.len()).step_by(ID_BYTES).map(|at| bytes.slice(at..at + ID_BYTES)).collect()
+        let is_ours = self.is_own_org(asker);
+        let visible = messages.filter(|subject| is_ours || self.may_learn_identity(asker, subject));
+        visible.take(self.config.limits.pull_ids_max).map(PkiId::as_bytes).collect()
     }
 
     /// Says whether the signed message of an identity is known, so that another copy is in vain.
@@ -145,7 +142,7 @@ impl Node {
     }
 
     /// Says whether an identity lacks here and a peer that has one is worth asking.
-    pub(super) fn wants_identity(&self, from: &PkiId, id: &Bytes) -> bool {
+    pub(super) fn wants_identity(&self, from: &PkiId, id: &[u8]) -> bool {
         let Some(subject) = PkiId::from_wire(id) else {
             return false;
         };
@@ -248,9 +245,6 @@ fn parse(envelope: Envelope, bytes_max: usize) -> Result<IdentityMessage, Fault>
     let identity = Identity::new(identity.cert);
     Ok(IdentityMessage { pki_id, identity, envelope, is_late: false })
 }
-
-/// The length of a PKI-ID.
-const ID_BYTES: usize = 32;
 
 /// For how long an identity that did not hold is not asked for again, of the same peer.
 const FAILURE_MEMORY: Duration = Duration::from_secs(60);

@@ -4,13 +4,13 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use gossip_proto::gossip::{
-    DataMessage, Envelope, GossipMessage, MembershipRequest, MembershipResponse,
-    StateInfo as WireStateInfo, StateInfoPullRequest, StateInfoSnapshot, gossip_message::Content,
+    DataMessage, Envelope, GossipMessage, MembershipRequest, StateInfo as WireStateInfo,
+    StateInfoPullRequest, gossip_message::Content,
 };
 use prost::Message as _;
 
 use crate::{
-    ChannelId, ConnId, Fault, Notice, PkiId,
+    ConnId, Fault, Notice, PkiId,
     channel::BlockFate,
     comm::{Frame, Lane, Progress},
     wire::{self, Alive, StateInfo},
@@ -64,6 +64,9 @@ impl Node {
             self.end(origin.conn, Fault::Undecodable);
             return Ok(());
         };
+        if let Some(list) = wire::list(&envelope.payload) {
+            return self.on_list(origin, list);
+        }
         let message = match wire::open(&envelope) {
             Ok(message) => message,
             // Fabric decodes some that we do not, and so relays them: no fault of the relayer.
@@ -90,16 +93,16 @@ impl Node {
                 self.admit(origin.claim(What::Alive { alive, role: AliveRole::Pushed }))
             }
             Content::MemReq(request) => self.on_membership_request(origin, request, nonce),
-            Content::MemRes(response) => self.on_membership_response(origin, response, nonce),
+            Content::MemRes(response) => self.on_membership_response(origin, &response, nonce),
             Content::StateInfo(info) => self.on_state_info(origin, frame, envelope, info),
             Content::StateInfoPullReq(request) => self.on_state_info_request(origin, &request),
-            Content::StateSnapshot(snapshot) => self.on_snapshot(origin, &channel, snapshot),
+            Content::StateSnapshot(snapshot) => self.on_snapshot(origin, &channel, &snapshot),
             Content::DataMsg(data) => self.on_block(origin, frame, &channel, data),
             Content::Hello(pull) => {
                 self.on_pull(origin, &channel, pull.msg_type, pull.nonce, Step::Hello)
             }
             Content::DataDig(pull) => {
-                let step = Step::Digest(pull.digests);
+                let step = Step::Digest(pull.digests.iter().map(AsRef::as_ref).collect());
                 self.on_pull(origin, &channel, pull.msg_type, pull.nonce, step)
             }
             Content::DataReq(pull) => {
@@ -133,32 +136,12 @@ impl Node {
         nonce: u64,
     ) -> Result<(), Fault> {
         let envelope = request.self_information.ok_or(Fault::Malformed)?;
-        let alive = Alive::parse_nested(envelope, self.config.limits.member_bytes_max)?;
+        // A copy of its own: while it waits it must not keep the request alive.
+        let alive = Alive::parse_nested(envelope, self.config.limits.member_bytes_max)?.compact();
         if alive.pki_id != origin.from {
             return Err(Fault::NotTheSender);
         }
         self.admit(origin.claim(What::Alive { alive, role: AliveRole::Request { nonce } }))
-    }
-
-    /// Takes a list of members. Each element stands for itself, but one that is no alive message
-    /// ends the list (D-33).
-    fn on_membership_response(
-        &mut self,
-        origin: Origin,
-        response: MembershipResponse,
-        nonce: u64,
-    ) -> Result<(), Fault> {
-        self.discovery(|discovery, cx| discovery.on_response(nonce, cx));
-        let alive = response.alive.into_iter().map(|element| (element, AliveRole::ResponseAlive));
-        let dead = response.dead.into_iter().map(|element| (element, AliveRole::ResponseDead));
-        for (envelope, role) in alive.chain(dead).take(self.config.limits.elements_max) {
-            match Alive::parse_nested(envelope, self.config.limits.member_bytes_max) {
-                Ok(alive) => self.admit_element(origin.claim(What::Alive { alive, role })),
-                Err(Fault::Undecodable) => return Err(Fault::Undecodable),
-                Err(fault) => self.blame(origin.conn, Some(origin.from), fault),
-            }
-        }
-        Ok(())
     }
 
     /// Takes a StateInfo: for a channel of ours, or to be relayed inside our organisation (N-12).
@@ -204,35 +187,6 @@ impl Node {
         Ok(())
     }
 
-    /// Takes a snapshot. Each element stands for itself; one that cannot be meant for this channel
-    /// ends it (CH-37), one whose author we do not know yet does not.
-    fn on_snapshot(
-        &mut self,
-        origin: Origin,
-        channel: &Bytes,
-        snapshot: StateInfoSnapshot,
-    ) -> Result<(), Fault> {
-        let ix = self.channel_of_name(channel).ok_or(Fault::WrongChannel)?;
-        self.check_sender(ix, &origin.from)?;
-        for envelope in snapshot.elements.into_iter().take(self.config.limits.elements_max) {
-            let info = StateInfo::parse_nested(envelope, self.config.limits.state_info_bytes_max)?;
-            if self.channel_of_mac(&info.pki_id, &info.mac) != Some(ix) {
-                return Err(Fault::WrongChannel);
-            }
-            if self.identities.org(&info.pki_id).is_none() {
-                self.blame(origin.conn, Some(origin.from), Fault::UnknownIdentity);
-                continue;
-            }
-            if !self.discovery.knows(&info.pki_id) {
-                self.stats.count(Fault::UnknownIdentity);
-                continue;
-            }
-            let what = What::Info { info, role: InfoRole::Element, channel: Some(ix) };
-            self.admit_element(origin.claim(what));
-        }
-        Ok(())
-    }
-
     /// Takes a block.
     fn on_block(
         &mut self,
@@ -274,7 +228,7 @@ impl Node {
     }
 
     /// Ends a connection whose bytes mean nothing (W-39).
-    fn end(&mut self, conn: ConnId, fault: Fault) {
+    pub(super) fn end(&mut self, conn: ConnId, fault: Fault) {
         match self.comm.progress(conn) {
             Progress::Gone => {}
             Progress::Handshake => self.comm(|comm, cx| comm.fail_handshake(conn, fault, cx)),
@@ -299,8 +253,8 @@ impl Node {
         self.channel_ixs().find(fits)
     }
 
-    pub(super) fn channel_of_name(&self, name: &Bytes) -> Option<ChannelIx> {
-        self.channel_index.get(&ChannelId::new(name.clone())).copied()
+    pub(super) fn channel_of_name(&self, name: &[u8]) -> Option<ChannelIx> {
+        self.channel_index.get(name).copied()
     }
 
     /// Checks that the sender's organisation is in the channel (CH-39).

@@ -28,6 +28,7 @@ mod identity_pull;
 mod inbound;
 mod jobs;
 mod leadership;
+mod lists;
 mod messages;
 mod pull;
 mod requests;

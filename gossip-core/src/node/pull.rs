@@ -24,9 +24,9 @@ pub(super) enum Puller {
 
 /// One of the four messages of a pull, without its nonce.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Step<'a> {
     Hello,
-    Digest(Vec<Bytes>),
+    Digest(Vec<&'a [u8]>),
     Request(Vec<Bytes>),
     Update(Vec<Envelope>),
 }
@@ -35,10 +35,10 @@ impl Node {
     pub(super) fn on_pull(
         &mut self,
         origin: Origin,
-        channel: &Bytes,
+        channel: &[u8],
         msg_type: i32,
         nonce: u64,
-        step: Step,
+        step: Step<'_>,
     ) -> Result<(), Fault> {
         let puller = match PullMsgType::try_from(msg_type) {
             Ok(PullMsgType::IdentityMsg) => Puller::Identities,
@@ -53,25 +53,21 @@ impl Node {
                     Puller::Identities => self.visible_identities(&from),
                     Puller::Blocks(ix) => self.visible_blocks(ix),
                 };
-                self.pull(puller, |engine, cx| engine.reveal(origin.conn, nonce, visible, cx));
+                self.pull(puller, |engine, cx| engine.reveal(origin.conn, nonce, &visible, cx));
                 Ok(())
             }
             Step::Digest(ids) => {
                 if !self.engine(puller).awaits_digest(&from, nonce) {
                     return Err(Fault::Stale);
                 }
-                let mut wanted = pull::distinct(ids, &self.config.limits);
-                wanted.retain(|id| match puller {
-                    Puller::Identities => self.wants_identity(&from, id),
-                    Puller::Blocks(ix) => self.wants_block(ix, id),
-                });
+                let wanted = self.wanted(puller, &from, &ids);
                 self.pull(puller, |engine, cx| engine.on_digest(&from, nonce, wanted, cx))
             }
             Step::Request(ids) => {
                 if !self.engine(puller).honours(&from, nonce, self.clock.now) {
                     return Err(Fault::Stale);
                 }
-                let items = self.items(puller, &from, pull::distinct(ids, &self.config.limits));
+                let items = self.items(puller, &from, pull::distinct(&ids, &self.config.limits));
                 self.pull(puller, |engine, cx| engine.serve(origin.conn, nonce, items, cx));
                 Ok(())
             }

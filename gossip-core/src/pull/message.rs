@@ -7,9 +7,40 @@ use gossip_proto::gossip::{
     DataDigest, DataRequest, DataUpdate, Envelope, GossipHello, GossipMessage, PullMsgType,
     gossip_message::Content,
 };
-use prost::Message as _;
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint},
+};
 
-use crate::{ChannelId, wire::Tag};
+use crate::{
+    ChannelId,
+    wire::{self, Tag},
+};
+
+/// The ids of what we have, as they are written: there may be thousands.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Digest(Vec<u8>);
+
+impl Digest {
+    /// Adds an id.
+    pub(crate) fn push(&mut self, id: &[u8]) {
+        encode_key(DIGESTS, WireType::LengthDelimited, &mut self.0);
+        encode_varint(id.len() as u64, &mut self.0);
+        self.0.extend_from_slice(id);
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T: AsRef<[u8]>> FromIterator<T> for Digest {
+    fn from_iter<I: IntoIterator<Item = T>>(ids: I) -> Self {
+        let mut digest = Self::default();
+        ids.into_iter().for_each(|id| digest.push(id.as_ref()));
+        digest
+    }
+}
 
 /// What is pulled, and how its messages are marked (P-4).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,9 +68,12 @@ impl Family {
     }
 
     /// Makes the list of what we have.
-    pub(super) fn digest(&self, nonce: u64, digests: Vec<Bytes>) -> Bytes {
+    pub(super) fn digest(&self, nonce: u64, digest: &Digest) -> Bytes {
         let msg_type = self.msg_type as i32;
-        self.frame(Content::DataDig(DataDigest { nonce, digests, msg_type }))
+        let mut content = DataDigest { nonce, ..DataDigest::default() }.encode_to_vec();
+        content.extend_from_slice(&digest.0);
+        DataDigest { msg_type, ..DataDigest::default() }.encode_raw(&mut content);
+        wire::pack(self.tag, self.channel.as_ref(), DATA_DIG, &content)
     }
 
     /// Makes the list of what we want.
@@ -64,3 +98,9 @@ impl Family {
         envelope.encode_to_vec().into()
     }
 }
+
+/// The field of a `GossipMessage` that holds a digest.
+const DATA_DIG: u32 = 10;
+
+/// The field of a digest that holds an id.
+const DIGESTS: u32 = 2;

@@ -25,7 +25,7 @@ use smallvec::SmallVec;
 
 use crate::{ConnId, Fault, Instant, Limits, PkiId, cx};
 
-pub(crate) use self::message::Family;
+pub(crate) use self::message::{Digest, Family};
 use self::{
     pace::Paces,
     round::{Phase, Request, Round},
@@ -128,8 +128,6 @@ impl Engine {
         if round.phase != Phase::Digests {
             return Err(Fault::Stale);
         }
-        // Copies: the bytes are part of a larger receive buffer.
-        let wanted = wanted.into_iter().map(|id| Bytes::copy_from_slice(&id));
         if round.on_digest(place, wanted, cx.config.limits.pull_ids_max) {
             self.collect(ix, cx);
             self.settle(cx);
@@ -280,7 +278,7 @@ impl Engine {
     }
 
     /// Answers a hello with what its sender may see; with silence if that is nothing (P-22).
-    pub(crate) fn reveal(&self, conn: ConnId, nonce: u64, visible: Vec<Bytes>, cx: &mut Cx<'_>) {
+    pub(crate) fn reveal(&self, conn: ConnId, nonce: u64, visible: &Digest, cx: &mut Cx<'_>) {
         if !visible.is_empty() {
             cx.emit(Effect::Reply { conn, frame: self.family.digest(nonce, visible) });
         }
@@ -331,10 +329,18 @@ impl Engine {
     }
 }
 
-/// Returns the distinct ones of the first `pull_ids_max` ids that are not too long.
-pub(crate) fn distinct(ids: Vec<Bytes>, limits: &Limits) -> BTreeSet<Bytes> {
-    let is_short = |id: &Bytes| id.len() <= limits.pull_id_bytes_max;
-    ids.into_iter().take(limits.pull_ids_max).filter(is_short).collect()
+/// Returns the distinct ones of those that [`moderate`] lets through.
+pub(crate) fn distinct(ids: &[Bytes], limits: &Limits) -> BTreeSet<Bytes> {
+    moderate(ids, limits).cloned().collect()
+}
+
+/// Returns those of the first `pull_ids_max` ids that are not too long.
+pub(crate) fn moderate<'a, T: AsRef<[u8]>>(
+    ids: &'a [T],
+    limits: &Limits,
+) -> impl Iterator<Item = &'a T> {
+    let bytes_max = limits.pull_id_bytes_max;
+    ids.iter().take(limits.pull_ids_max).filter(move |id| id.as_ref().len() <= bytes_max)
 }
 
 /// Waits an interval, and up to an eighth longer: peers that start together do not ask together.

@@ -166,10 +166,10 @@ impl World {
     }
 
     fn hello(&mut self, from: u8, nonce: u64, visible: &[&'static str]) -> Result<(), Fault> {
-        let visible = ids(visible);
+        let visible = visible.iter().collect();
         self.call(|engine, cx| {
             engine.on_hello(pki(from), nonce, cx)?;
-            engine.reveal(ConnId::new(from.into()), nonce, visible, cx);
+            engine.reveal(ConnId::new(from.into()), nonce, &visible, cx);
             Ok(())
         })
     }

@@ -8,7 +8,10 @@ use gossip_proto::gossip::{
     MembershipResponse, Payload, RemoteStateRequest, RemoteStateResponse, StateInfoPullRequest,
     StateInfoSnapshot, gossip_message::Content,
 };
-use prost::Message as _;
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+};
 
 use crate::{ChannelId, Identity, PkiId};
 
@@ -25,6 +28,24 @@ fn message(nonce: u64, tag: Tag, channel: Option<&ChannelId>, content: Content) 
 pub(super) fn unsigned(payload: Bytes) -> Bytes {
     let envelope = Envelope { payload, ..Default::default() };
     envelope.encode_to_vec().into()
+}
+
+/// Puts serialized content of the kind with this field number into a message and an envelope
+/// without a signature; the nonce of the message is 0.
+pub(crate) fn pack(tag: Tag, channel: Option<&ChannelId>, number: u32, content: &[u8]) -> Bytes {
+    let channel = channel.map(|channel| channel.as_bytes().clone()).unwrap_or_default();
+    let head = GossipMessage { channel, tag: tag as i32, ..Default::default() };
+    let field = key_len(number) + encoded_len_varint(content.len() as u64) + content.len();
+    let payload = head.encoded_len() + field;
+    let whole = key_len(PAYLOAD) + encoded_len_varint(payload as u64) + payload;
+    let mut frame = Vec::with_capacity(whole);
+    encode_key(PAYLOAD, WireType::LengthDelimited, &mut frame);
+    encode_varint(payload as u64, &mut frame);
+    head.encode_raw(&mut frame);
+    encode_key(number, WireType::LengthDelimited, &mut frame);
+    encode_varint(content.len() as u64, &mut frame);
+    frame.extend_from_slice(content);
+    frame.into()
 }
 
 /// Serializes our connection message, to be signed (C-9).
@@ -96,3 +117,6 @@ pub(crate) fn state_response(channel: &ChannelId, nonce: u64, blocks: Vec<(u64, 
     let content = Content::StateResponse(RemoteStateResponse { payloads });
     unsigned(message(nonce, Tag::ChanOrOrg, Some(channel), content))
 }
+
+/// The field of an envelope that holds the message.
+const PAYLOAD: u32 = 1;

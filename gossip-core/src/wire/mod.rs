@@ -6,6 +6,7 @@ mod build;
 mod carried;
 pub(crate) mod extension;
 mod leadership;
+mod list;
 mod state_info;
 mod tag;
 
@@ -19,13 +20,14 @@ use crate::{ChannelId, Fault, PkiId, Signed, Stamp};
 pub(crate) use self::{
     alive::{Alive, NewAlive, secret_payload},
     build::{
-        ack, block, conn_establish, membership_request, membership_response, snapshot,
+        ack, block, conn_establish, membership_request, membership_response, pack, snapshot,
         state_info_request, state_request, state_response,
     },
     carried::{carried, carry, is_body},
     leadership::{Leadership, leadership_payload},
+    list::{Items, List, Name, list, name},
     state_info::{NewStateInfo, StateInfo},
-    tag::{Tag, is_legal},
+    tag::{Tag, is_legal, is_pull_legal},
 };
 
 /// Decodes the message in an envelope.
@@ -42,10 +44,10 @@ pub(crate) fn channel_mac(pki_id: &PkiId, channel: &ChannelId) -> [u8; 32] {
 /// Copies an envelope into an allocation of its own, which it shares with nothing else.
 ///
 /// What is stored for long must not keep a large receive buffer alive.
-fn compact(frame: &[u8]) -> Option<(Bytes, Envelope)> {
+fn compact(frame: &[u8]) -> Result<(Bytes, Envelope), Fault> {
     let frame = Bytes::copy_from_slice(frame);
-    let envelope = Envelope::decode(frame.clone()).ok()?;
-    Some((frame, envelope))
+    let envelope = Envelope::decode(frame.clone()).map_err(|_| Fault::Undecodable)?;
+    Ok((frame, envelope))
 }
 
 /// Says whether bytes are a sequence of protobuf fields, whatever they mean.

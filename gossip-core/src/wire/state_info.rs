@@ -70,9 +70,22 @@ impl StateInfo {
         }
     }
 
+    /// Takes a StateInfo out of a serialized envelope, into memory of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse_nested`](Self::parse_nested).
+    pub(crate) fn parse_element(element: &[u8], bytes_max: usize) -> Result<Self, Fault> {
+        let (frame, envelope) = super::compact(element)?;
+        match wire::open(&envelope)?.content {
+            Some(Content::StateInfo(info)) => Self::parse(Some(frame), envelope, info, bytes_max),
+            _ => Err(Fault::Undecodable),
+        }
+    }
+
     /// Copies the message into memory of its own, for storing it.
     pub(crate) fn compact(mut self) -> Self {
-        if let Some((frame, envelope)) = super::compact(&self.frame) {
+        if let Ok((frame, envelope)) = super::compact(&self.frame) {
             (self.frame, self.envelope) = (frame, envelope);
         }
         self

@@ -15,10 +15,10 @@ pub(crate) fn is_legal(message: &GossipMessage) -> bool {
         Content::DataMsg(_) | Content::LeadershipMsg(_) => Tag::ChanAndOrg,
         Content::AliveMsg(_) | Content::MemReq(_) | Content::MemRes(_) => Tag::Empty,
         Content::PeerIdentity(_) => Tag::OrgOnly,
-        Content::Hello(pull) => return pull_is_legal(message.tag, pull.msg_type),
-        Content::DataDig(pull) => return pull_is_legal(message.tag, pull.msg_type),
-        Content::DataReq(pull) => return pull_is_legal(message.tag, pull.msg_type),
-        Content::DataUpdate(pull) => return pull_is_legal(message.tag, pull.msg_type),
+        Content::Hello(pull) => return is_pull_legal(message.tag, pull.msg_type),
+        Content::DataDig(pull) => return is_pull_legal(message.tag, pull.msg_type),
+        Content::DataReq(pull) => return is_pull_legal(message.tag, pull.msg_type),
+        Content::DataUpdate(pull) => return is_pull_legal(message.tag, pull.msg_type),
         Content::StateInfo(_)
         | Content::StateSnapshot(_)
         | Content::StateInfoPullReq(_)
@@ -34,7 +34,8 @@ pub(crate) fn is_legal(message: &GossipMessage) -> bool {
     message.tag == required as i32
 }
 
-fn pull_is_legal(tag: i32, msg_type: i32) -> bool {
+/// Says the same of the four messages of a pull.
+pub(crate) fn is_pull_legal(tag: i32, msg_type: i32) -> bool {
     match PullMsgType::try_from(msg_type) {
         Ok(PullMsgType::BlockMsg) => tag == Tag::ChanAndOrg as i32,
         Ok(PullMsgType::IdentityMsg) => tag == Tag::Empty as i32,

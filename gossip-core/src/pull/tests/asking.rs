@@ -260,6 +260,6 @@ fn of_a_digest_the_first_ids_of_moderate_length_are_looked_at() {
         config.limits.pull_id_bytes_max = 2;
     });
     let ids = ids(&["ab", "abc", "", "ab", "cd"]);
-    let seen: Vec<_> = distinct(ids, &world.config.limits).into_iter().collect();
+    let seen: Vec<_> = distinct(&ids, &world.config.limits).into_iter().collect();
     assert_eq!(seen, ["", "ab"]);
 }

@@ -102,7 +102,7 @@ fn blocks_and_identities_are_marked_as_fabric_marks_them() {
 #[test]
 fn ids_that_are_no_text_survive() {
     let id = Bytes::from_static(&[0xff; 32]);
-    let frame = Family::identities().digest(7, vec![id.clone()]);
+    let frame = Family::identities().digest(7, &[&id].into_iter().collect());
     assert_eq!(super::read(&frame), Said::Digest(7, vec![id]));
 }
 
