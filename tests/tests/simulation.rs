@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use gossip_tests::sim::{FaultClass, Faults, Options, World, run};
+use gossip_tests::sim::{FaultClass, Faults, Options, Scheme, World, run};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -49,6 +49,16 @@ fn among_hostile_peers_all_is_well() {
 }
 
 #[test]
+fn with_certificates_and_all_faults_all_is_well_and_the_same_in_every_process() {
+    let report = run(&in_any_process(400, Scheme::P256), |_| {}).expect("options that make sense");
+    if let Some(failure) = report.failure {
+        panic!("{}\nrepeat with: {}", failure.what, failure.command);
+    }
+    assert!(report.faults.iter().any(|(class, count)| *class == "byzantine" && *count > 0));
+    assert_eq!(in_another_process(400, Scheme::P256), report.digest);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     let digest = |seed| {
         let options = Options { duration: MINUTE / 2, ..options(seed, Faults::all()) };
@@ -61,19 +71,26 @@ fn the_same_seed_gives_the_same_run() {
 /// Nothing that differs between processes, such as addresses, gets into a run.
 #[test]
 fn the_same_seed_gives_the_same_run_in_every_process() {
-    let digest = || {
-        let run = Command::new(env!("CARGO_BIN_EXE_sim"))
-            .args(["--seed", "9", "--peers", "6", "--minutes", "0.5", "--faults", "all", "--json"])
-            .output()
-            .expect("a program that runs");
-        assert!(run.status.success(), "{run:?}");
-        let report: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
-        report["digest"].as_str().expect("a digest").to_owned()
-    };
-    let duration = MINUTE / 2;
-    let options = Options { peers: 6, duration, faults: Faults::all(), ..Options::new(9) };
-    let here = run(&options, |_| {}).expect("options that make sense").digest;
-    assert_eq!([digest(), digest()], [here.clone(), here]);
+    let here = run(&in_any_process(9, Scheme::Mac), |_| {}).expect("options that make sense");
+    let there = [(); 2].map(|()| in_another_process(9, Scheme::Mac));
+    assert_eq!(there, [here.digest.clone(), here.digest]);
+}
+
+fn in_any_process(seed: u64, scheme: Scheme) -> Options {
+    let (duration, faults) = (MINUTE / 2, Faults::all());
+    Options { peers: 6, duration, faults, scheme, ..Options::new(seed) }
+}
+
+/// Returns the digest of a run in a process of its own.
+fn in_another_process(seed: u64, scheme: Scheme) -> String {
+    let run = Command::new(env!("CARGO_BIN_EXE_sim"))
+        .args(["--peers", "6", "--minutes", "0.5", "--faults", "all", "--json"])
+        .args(["--seed", &seed.to_string(), "--crypto", &scheme.to_string()])
+        .output()
+        .expect("a program that runs");
+    assert!(run.status.success(), "{run:?}");
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    report["digest"].as_str().expect("a digest").to_owned()
 }
 
 /// A class that is switched off strikes nobody, and the others strike when they would have.

@@ -11,7 +11,7 @@ use std::{
 use clap::Parser;
 use gossip_tests::{
     plot::picture,
-    sim::{Coverage, Faults, Options, Report, run},
+    sim::{Coverage, Faults, Options, Report, Scheme, run},
 };
 
 /// Simulates networks of gossip nodes on virtual time, with faults drawn from a seed.
@@ -36,6 +36,10 @@ struct Args {
     /// `all`, `none`, or names with commas between them.
     #[arg(long, default_value = "none")]
     faults: Faults,
+    /// `mac`: keyed hashes, which cost little; or `p256`: X.509 certificates and ECDSA on P-256,
+    /// as the daemon judges them, for small runs.
+    #[arg(long, default_value_t = Scheme::Mac)]
+    crypto: Scheme,
     /// Seconds between two blocks, on the average.
     #[arg(long, default_value_t = 1.0, value_parser = minutes)]
     block_seconds: f64,
@@ -100,6 +104,7 @@ impl Args {
             orgs: self.orgs,
             duration: Duration::from_secs_f64(self.minutes * 60.0),
             faults: self.faults,
+            scheme: self.crypto,
             bound: self.bound_seconds.map(Duration::from_secs_f64),
             trace: self.trace as usize,
             samples: self.plot.is_some(),

@@ -1,11 +1,12 @@
-//! Cryptography that costs little and is honest: keyed hashes.
+//! Cryptography that costs little and is honest: keyed hashes, or in small runs the real thing.
 //!
 //! Whoever signs must hold the [`Key`] of the identity; a Byzantine peer holds none but its own.
-//! The certificates' authority can check every signature, which stands in for public keys.
+//! With keyed hashes the authority can check every signature, which stands in for public keys.
 
 use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -14,10 +15,14 @@ use gossip_core::{
 };
 use sha2::{Digest as _, Sha256};
 
+use super::certificates::{Certificates, SEAL_BYTES, Signer};
+
 /// Issues identities and checks signatures.
 #[derive(Clone, Debug)]
 pub struct Authority {
     secret: [u8; 32],
+    /// What identities and signatures are made of in place of keyed hashes, if anything.
+    certificates: Option<Arc<Certificates>>,
     revoked: BTreeSet<PkiId>,
     memory: RefCell<Memory>,
 }
@@ -25,15 +30,21 @@ pub struct Authority {
 /// What was found out before. Every peer checks what every other has checked.
 #[derive(Clone, Debug, Default)]
 struct Memory {
-    /// What each identity that was shown means, and its key.
-    identities: HashMap<Identity, (Option<IdentityFacts>, Key)>,
+    /// What each identity that was shown means, and its key if signatures are keyed hashes.
+    identities: HashMap<Identity, (Option<IdentityFacts>, [u8; 32])>,
     /// Signatures that hold, and of what under whose identity.
     signatures: HashMap<Bytes, (Identity, Bytes)>,
 }
 
 /// The key of one identity.
 #[derive(Clone, Debug)]
-pub struct Key([u8; 32]);
+pub struct Key(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Mac([u8; 32]),
+    P256(Signer),
+}
 
 /// An identity with its key.
 #[derive(Clone, Debug)]
@@ -50,10 +61,24 @@ impl Authority {
     /// Makes an authority whose keys all follow from `secret`.
     #[must_use]
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { secret, revoked: BTreeSet::new(), memory: RefCell::default() }
+        let (revoked, memory) = (BTreeSet::new(), RefCell::default());
+        Self { secret, certificates: None, revoked, memory }
+    }
+
+    /// Makes an authority that issues certificates of these organisations, with keys on P-256 that
+    /// all follow from `secret`.
+    #[must_use]
+    pub fn certifying(secret: [u8; 32], orgs: impl IntoIterator<Item = String>) -> Self {
+        let certificates = Some(Arc::new(Certificates::new(secret, orgs)));
+        Self { certificates, ..Self::new(secret) }
     }
 
     /// Issues an identity. The serial number makes a renewed one differ from the one before.
+    /// Certificates end with a whole second, and never later than in 2100.
+    ///
+    /// # Panics
+    ///
+    /// If it should be a certificate of an organisation that the authority was not made for.
     #[must_use]
     pub fn issue(
         &self,
@@ -62,13 +87,23 @@ impl Authority {
         serial: u32,
         expires_at: Option<UnixTime>,
     ) -> Credentials {
-        let expiry = expires_at.map_or(0, UnixTime::as_nanos);
-        let text = format!("{org}/{name}/{serial}/{expiry}");
-        let seal = self.mac(b"identity", text.as_bytes());
-        let identity = Identity::new([text.as_bytes(), b"/", &seal[..]].concat());
+        let (identity, kind) = match &self.certificates {
+            None => {
+                let expiry = expires_at.map_or(0, UnixTime::as_nanos);
+                let text = format!("{org}/{name}/{serial}/{expiry}");
+                let seal = self.mac(b"identity", text.as_bytes());
+                let identity = Identity::new([text.as_bytes(), b"/", &seal[..]].concat());
+                let kind = Kind::Mac(self.key(&identity));
+                (identity, kind)
+            }
+            Some(certificates) => {
+                let name = format!("{name}/{serial}");
+                let (identity, signer) = certificates.issue(org, &name, expires_at);
+                (identity, Kind::P256(signer))
+            }
+        };
         let facts = self.read(&identity).expect("what was issued is valid");
-        let key = self.key(&identity);
-        Credentials { identity, facts, key }
+        Credentials { identity, facts, key: Key(kind) }
     }
 
     /// Revokes an identity: it validates no more.
@@ -85,15 +120,23 @@ impl Authority {
     /// Makes a block as the orderers do: channel, number and body under their seal.
     #[must_use]
     pub fn block(&self, channel: &ChannelId, number: u64, body: &[u8]) -> Bytes {
-        let seal = self.mac(b"block", &head(channel, number, body));
-        [&seal[..], body].concat().into()
+        let head = head(channel, number, body);
+        match &self.certificates {
+            None => [&self.mac(b"block", &head)[..], body].concat().into(),
+            Some(certificates) => [&certificates.seal(&head)[..], body].concat().into(),
+        }
     }
 
     /// Says whether the orderers made a block of this channel and number.
     #[must_use]
     pub fn is_block(&self, channel: &ChannelId, number: u64, block: &[u8]) -> bool {
-        let Some((seal, body)) = block.split_at_checked(32) else { return false };
-        self.mac(b"block", &head(channel, number, body)) == seal
+        let seal_bytes = if self.certificates.is_some() { SEAL_BYTES } else { 32 };
+        let Some((seal, body)) = block.split_at_checked(seal_bytes) else { return false };
+        let head = head(channel, number, body);
+        match &self.certificates {
+            None => self.mac(b"block", &head) == seal,
+            Some(certificates) => certificates.is_seal(&head, seal),
+        }
     }
 
     /// Says whether a signature holds under an identity.
@@ -104,8 +147,10 @@ impl Authority {
         if known.is_some_and(|(by, of)| by == identity && *of == message.payload) {
             return true;
         }
-        let (_, key) = memory.of(identity, self);
-        let holds = key.sign(&message.payload) == message.signature;
+        let holds = match &self.certificates {
+            None => message.signature == mac(&memory.of(identity, self).1, &message.payload)[..],
+            Some(certificates) => certificates.is_signed(identity, message),
+        };
         if holds {
             if memory.signatures.len() >= SIGNATURES_MAX {
                 memory.signatures.clear();
@@ -121,8 +166,8 @@ impl Authority {
         self.memory.borrow_mut().of(identity, self).0.clone()
     }
 
-    fn key(&self, identity: &Identity) -> Key {
-        Key(self.mac(b"key", identity.as_bytes()))
+    fn key(&self, identity: &Identity) -> [u8; 32] {
+        self.mac(b"key", identity.as_bytes())
     }
 
     fn mac(&self, domain: &[u8], bytes: &[u8]) -> [u8; 32] {
@@ -132,6 +177,9 @@ impl Authority {
 
     /// Reads what an identity says, if this authority issued it.
     fn read(&self, identity: &Identity) -> Option<IdentityFacts> {
+        if let Some(certificates) = &self.certificates {
+            return certificates.facts(identity);
+        }
         let bytes = identity.as_bytes();
         let (text, seal) = bytes.split_at_checked(bytes.len().checked_sub(33)?)?;
         if seal[0] != b'/' || self.mac(b"identity", text)[..] != seal[1..] {
@@ -146,7 +194,11 @@ impl Authority {
 }
 
 impl Memory {
-    fn of(&mut self, identity: &Identity, authority: &Authority) -> &(Option<IdentityFacts>, Key) {
+    fn of(
+        &mut self,
+        identity: &Identity,
+        authority: &Authority,
+    ) -> &(Option<IdentityFacts>, [u8; 32]) {
         // Hostile peers show as many as they like.
         if self.identities.len() >= IDENTITIES_MAX && !self.identities.contains_key(identity) {
             self.identities.clear();
@@ -160,9 +212,15 @@ impl Key {
     /// Signs.
     #[must_use]
     pub fn sign(&self, payload: &[u8]) -> Bytes {
-        let hash = Sha256::new().chain_update(self.0).chain_update(payload).finalize();
-        Bytes::copy_from_slice(&hash)
+        match &self.0 {
+            Kind::Mac(key) => Bytes::copy_from_slice(&mac(key, payload)),
+            Kind::P256(signer) => signer.sign(payload),
+        }
     }
+}
+
+fn mac(key: &[u8; 32], payload: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(key).chain_update(payload).finalize().into()
 }
 
 /// What one peer's jobs are done with: its own key, and everybody's certificates.
@@ -249,16 +307,28 @@ fn head(channel: &ChannelId, number: u64, body: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    fn authorities(secret: u8) -> [Authority; 2] {
+        let secret = [secret; 32];
+        [Authority::new(secret), Authority::certifying(secret, ["a", "b"].map(String::from))]
+    }
+
     #[test]
     fn only_its_key_signs_for_an_identity_and_only_the_authority_issues_one() {
-        let authority = Authority::new([1; 32]);
+        for (authority, other) in authorities(1).iter().zip(authorities(2)) {
+            only_its_key_signs(authority, &other);
+        }
+    }
+
+    fn only_its_key_signs(authority: &Authority, other: &Authority) {
         let (alice, bob) = (authority.issue("a", "x", 0, None), authority.issue("b", "y", 0, None));
         let payload = Bytes::from_static(b"words");
         let message = Signed { payload: payload.clone(), signature: alice.key.sign(&payload) };
         assert!(authority.is_signed(&alice.identity, &message));
         assert!(!authority.is_signed(&bob.identity, &message));
-        let forged = Authority::new([2; 32]).issue("a", "x", 0, None);
+        let forged = other.issue("a", "x", 0, None);
         assert_eq!(authority.read(&forged.identity), None);
+        let signature = forged.key.sign(&payload);
+        assert!(!authority.is_signed(&forged.identity, &Signed { payload, signature }));
         let expiring = authority.issue("a", "x", 1, Some(UnixTime::from_secs(5)));
         assert_eq!(expiring.facts.expires_at, Some(UnixTime::from_secs(5)));
         assert_ne!(expiring.facts.pki_id, alice.facts.pki_id);
@@ -266,12 +336,28 @@ mod tests {
 
     #[test]
     fn only_orderers_make_blocks() {
-        let authority = Authority::new([1; 32]);
+        for (authority, other) in authorities(1).iter().zip(authorities(2)) {
+            only_orderers_seal(authority, &other);
+        }
+    }
+
+    fn only_orderers_seal(authority: &Authority, other: &Authority) {
         let channel = ChannelId::from("c");
         let block = authority.block(&channel, 3, b"body");
         assert!(authority.is_block(&channel, 3, &block));
         assert!(!authority.is_block(&channel, 4, &block));
         assert!(!authority.is_block(&ChannelId::from("d"), 3, &block));
         assert!(!authority.is_block(&channel, 3, b"body"));
+        assert!(!authority.is_block(&channel, 3, &other.block(&channel, 3, b"body")));
+    }
+
+    #[test]
+    fn certificates_and_signatures_follow_from_the_secret() {
+        let [one, two] = [(); 2].map(|()| {
+            let authority = Authority::certifying([1; 32], ["a".into()]);
+            let Credentials { identity, facts, key } = authority.issue("a", "x", 0, None);
+            (identity, facts.pki_id, key.sign(b"words"), authority.block(&"c".into(), 1, b"body"))
+        });
+        assert_eq!(one, two);
     }
 }

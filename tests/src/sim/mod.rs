@@ -1,8 +1,8 @@
 //! A deterministic simulator: many real nodes on virtual time, with faults drawn from a seed.
 //!
 //! A [`World`] holds [`Node`](gossip_core::Node)s and plays the driver of each: their frames
-//! travel as bytes over simulated connections, their jobs are done with keyed hashes, their ledgers
-//! grow by blocks that simulated orderers make. One heap holds all that is to happen, ordered by
+//! travel as bytes over simulated connections, their jobs are done with keyed hashes or on P-256,
+//! their ledgers grow by blocks that simulated orderers make. One heap holds all that is to happen, ordered by
 //! time and then by when it was planned; all chance comes from the seed. The same [`Options`] give
 //! the same run, and the [digest](World::digest) of everything that the nodes did tells whether two
 //! runs differ.
@@ -18,6 +18,7 @@
 
 mod acts;
 mod byzantine;
+mod certificates;
 pub mod check;
 mod coverage;
 pub mod crypto;
@@ -46,7 +47,7 @@ pub use self::{
     faults::Fired,
     layout::{Channel, Layout, Listener},
     metrics::Metrics,
-    options::{FaultClass, Faults, Options},
+    options::{FaultClass, Faults, Options, Scheme},
     patch::{Patch, Stream},
     run::{Failure, Report, patience, run},
     samples::{Samples, Spread, View},

@@ -19,6 +19,8 @@ pub struct Options {
     pub duration: Duration,
     /// Which faults may strike.
     pub faults: Faults,
+    /// What identities and signatures are made of.
+    pub scheme: Scheme,
     /// By when all must be well after the faults, instead of the bound that follows from the
     /// configuration.
     pub bound: Option<Duration>,
@@ -46,6 +48,7 @@ impl Options {
             orgs: 2,
             duration: Duration::from_secs(600),
             faults: Faults::NONE,
+            scheme: Scheme::Mac,
             bound: None,
             trace: 60,
             samples: false,
@@ -73,6 +76,36 @@ impl Options {
             return Err(format!("{} peers: expected at most 10000", self.peers));
         }
         Ok(())
+    }
+}
+
+/// What identities and signatures are made of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// Keyed hashes: they cost little.
+    Mac,
+    /// X.509 certificates and ECDSA on P-256, as the daemon judges them: for small runs.
+    P256,
+}
+
+impl FromStr for Scheme {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "mac" => Ok(Self::Mac),
+            "p256" => Ok(Self::P256),
+            _ => Err(format!("{text:?}: expected mac or p256")),
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mac => "mac",
+            Self::P256 => "p256",
+        })
     }
 }
 
@@ -199,6 +232,14 @@ fn class_named(name: &str) -> Result<FaultClass, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn schemes_are_read_as_they_are_written() {
+        for scheme in [Scheme::Mac, Scheme::P256] {
+            assert_eq!(scheme.to_string().parse(), Ok(scheme));
+        }
+        assert_eq!("rsa".parse::<Scheme>(), Err("\"rsa\": expected mac or p256".into()));
+    }
 
     #[test]
     fn faults_are_read_as_they_are_written() {

@@ -173,7 +173,7 @@ fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report 
 }
 
 fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
-    let Options { seed, peers, orgs, duration, faults, .. } = options;
+    let Options { seed, peers, orgs, duration, faults, scheme, .. } = options;
     let minutes = duration.as_secs_f64() / 60.0;
     let pause = options.block_interval.as_secs_f64();
     Failure {
@@ -181,7 +181,8 @@ fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
         what: violation.to_string(),
         command: format!(
             "cargo run --release -p gossip-tests --bin sim -- --seed {seed} --peers {peers} \
-             --orgs {orgs} --minutes {minutes} --block-seconds {pause} --faults {faults}"
+             --orgs {orgs} --minutes {minutes} --block-seconds {pause} --faults {faults} \
+             --crypto {scheme}"
         ),
         trace: world.trace(&violation.hosts, options.trace),
     }

@@ -18,7 +18,7 @@ use super::{
     layout::Layout,
     metrics::Metrics,
     network::Network,
-    options::{FaultClass, Options},
+    options::{FaultClass, Options, Scheme},
     orderer::Orderer,
     patch::Stream,
     queue::Queue,
@@ -102,7 +102,7 @@ impl World {
         let recorded = options.record.as_deref().map(|name| layout.host(name)).transpose()?;
         let mut world = Self {
             now: BEGINNING,
-            authority: Authority::new(Draws::fork(options.seed, "authority").bytes32()),
+            authority: authority(&options, &layout),
             hosts: Vec::new(),
             net: Network::new(options.seed, options.peers),
             orderer: Orderer::new(layout.channels.len()),
@@ -486,6 +486,8 @@ impl World {
     ) -> super::crypto::Credentials {
         let (org, name) = (self.layout.org_name(host), &self.layout.names[host]);
         let credentials = self.authority.issue(&org, name, serial, expires_at);
+        // Certificates end with a whole second.
+        let expires_at = expires_at.and(credentials.facts.expires_at);
         let issued = Issued { host, expires_at, is_byzantine };
         self.issued.insert(credentials.facts.pki_id, issued);
         credentials
@@ -544,6 +546,14 @@ impl World {
 
     pub(super) fn channel_id(&self, channel: usize) -> ChannelId {
         self.layout.channels[channel].id.clone()
+    }
+}
+
+fn authority(options: &Options, layout: &Layout) -> Authority {
+    let secret = Draws::fork(options.seed, "authority").bytes32();
+    match options.scheme {
+        Scheme::Mac => Authority::new(secret),
+        Scheme::P256 => Authority::certifying(secret, layout.orgs.iter().map(ToString::to_string)),
     }
 }
 
