@@ -100,6 +100,11 @@ impl Identities {
         Ok(true)
     }
 
+    /// Counts them, with ours.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Returns an identity.
     pub(crate) fn get(&self, pki_id: &PkiId) -> Option<&Identity> {
         self.entries.get(pki_id).map(|entry| &entry.identity)

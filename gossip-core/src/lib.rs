@@ -36,6 +36,7 @@ mod pull;
 pub mod record;
 mod rng;
 mod stats;
+mod table;
 mod time;
 mod timers;
 mod tree;
@@ -58,5 +59,6 @@ pub use crate::{
     },
     notice::{Fault, Notice, PeerEndpoints},
     stats::Stats,
+    table::Table,
     time::{Instant, UnixTime},
 };

@@ -39,6 +39,11 @@ impl<K: Copy + Ord> Timers<K> {
         self.at.clear();
     }
 
+    /// Counts the timers that are set.
+    pub(crate) fn len(&self) -> usize {
+        self.at.len()
+    }
+
     /// Returns when the next timer is due, and which.
     pub(crate) fn next(&self) -> Option<(Instant, K)> {
         self.due.first().copied()

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gossip_core::{ChannelId, Instant, Member, Notice, PkiId, UnixTime};
+use gossip_core::{ChannelId, Instant, Member, Notice, PkiId, Table, UnixTime};
 use gossip_proto::gossip::{
     AliveMessage, DataMessage, Envelope, GossipMessage, LeadershipMessage, Member as Membership,
     MembershipResponse, Payload, PeerTime, SecretEnvelope, StateInfo, StateInfoSnapshot,
@@ -113,7 +113,8 @@ fn view(world: &mut World, change: impl FnOnce(&mut Vec<Member>)) -> Option<&'st
     let (mut members, identities) = (node.members(), node.identities());
     change(&mut members);
     let wall = UnixTime::from_secs(1_700_000_020);
-    let seen = Seen::View { wall, members: &members, identities: &identities, connections: 3 };
+    let (members, identities) = (&members, &identities);
+    let seen = Seen::View { wall, members, identities, connections: 3, tables: &[] };
     objection(world, &seen)
 }
 
@@ -135,7 +136,8 @@ fn an_identity_that_outlives_its_expiry() {
     let node = world.node(0).expect("it runs");
     let (members, identities) = (node.members(), node.identities());
     let wall = UnixTime::from_secs(1_700_000_000 + 700);
-    let seen = Seen::View { wall, members: &members, identities: &identities, connections: 3 };
+    let (members, identities) = (&members, &identities);
+    let seen = Seen::View { wall, members, identities, connections: 3, tables: &[] };
     assert_eq!(objection(&mut world, &seen), Some("expired identities leave"));
 }
 
@@ -194,9 +196,16 @@ fn too_much_at_once() {
     let frame = &frame(Tag::Empty, "", alive(1, 1));
     assert_bites(CHECKER, &Seen::Sent { to: 2, unwritten: 65, frame });
     let wall = UnixTime::from_secs(1);
-    let members = world().node(0).expect("it runs").members();
-    let connections = 5_000;
-    assert_bites(CHECKER, &Seen::View { wall, members: &members, identities: &[], connections });
+    let members = &world().node(0).expect("it runs").members();
+    let view = |connections, tables| {
+        let seen = Seen::View { wall, members, identities: &[], connections, tables };
+        objection(&mut world(), &seen)
+    };
+    assert_eq!(view(5_000, &[]), Some(CHECKER));
+    let table = |size| [Table { name: "rivals of one claim", size, max: 8 }];
+    let [full, overfull] = [table(8), table(9)];
+    assert_eq!(view(3, &full), None);
+    assert_eq!(view(3, &overfull), Some(CHECKER));
     let mut busy = world();
     for _ in 0..3_000 {
         objection(&mut busy, &Seen::Ticked { next: Some(Instant::MAX) });

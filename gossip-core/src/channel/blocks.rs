@@ -30,6 +30,11 @@ impl Window {
         Self { size, ttl, blocks: BTreeMap::new() }
     }
 
+    /// Counts the blocks that are refused as known.
+    pub(super) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// Says whether a block is new and recent enough (CH-42, CH-43).
     pub(super) fn would_accept(&self, number: u64) -> bool {
         !self.blocks.contains_key(&number)
@@ -121,6 +126,11 @@ pub(crate) struct Backlog {
 impl Backlog {
     pub(super) const fn new(next: Option<u64>, blocks_max: usize, bytes_max: usize) -> Self {
         Self { next, waiting: BTreeMap::new(), bytes: 0, committing: None, blocks_max, bytes_max }
+    }
+
+    /// Counts the blocks that wait, and their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.waiting.len(), self.bytes)
     }
 
     /// Says whether the ledger still lacks a block that does not wait here yet.

@@ -31,6 +31,11 @@ impl Leaders {
         }
     }
 
+    /// Counts the authors that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.stamps.len()
+    }
+
     /// Numbers our next message: declarations and proposals share the count, from 1 on.
     pub(super) const fn next(&mut self) -> Stamp {
         self.own.sequence += 1;

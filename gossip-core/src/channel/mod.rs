@@ -3,6 +3,7 @@
 mod blocks;
 mod leadership;
 mod own;
+mod tables;
 
 use alloc::{
     borrow::Cow,
@@ -336,7 +337,10 @@ impl Channel {
     pub(crate) fn would_accept_info(&self, info: &StateInfo) -> bool {
         match self.infos.get(&info.pki_id) {
             Some(known) => known.stamp < info.stamp,
-            None => self.infos.len() < self.infos_max,
+            None => {
+                let ours = usize::from(self.infos.contains_key(&self.pki_id));
+                self.infos.len() - ours < self.infos_max
+            }
         }
     }
 

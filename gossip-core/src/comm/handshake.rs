@@ -47,6 +47,11 @@ struct Claim {
 }
 
 impl Handshake {
+    /// Counts the frames that wait for its end, and their bytes.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.held.len(), self.held_bytes)
+    }
+
     /// Takes the verified claim and what came after it, once we have introduced ourselves too.
     fn take_if_done(&mut self) -> Option<(Claim, VecDeque<Bytes>)> {
         if !(self.verified && (self.introduced || self.ended)) {

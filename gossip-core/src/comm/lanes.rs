@@ -134,6 +134,11 @@ impl Lanes {
         self.control.frames.len() + self.reply.frames.len() + self.gossip.frames.len()
     }
 
+    /// Counts the frames in each lane: control, reply, gossip.
+    pub(crate) fn lens(&self) -> [usize; 3] {
+        [&self.control, &self.reply, &self.gossip].map(|queue| queue.frames.len())
+    }
+
     /// Moves everything that waits in `other` behind what waits here, as far as it fits.
     pub(crate) fn append(&mut self, other: Self, limits: &Limits) {
         let lanes = [

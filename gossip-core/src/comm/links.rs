@@ -30,6 +30,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Counts the frames that wait in each lane: control, reply, gossip.
+    pub(super) fn waiting(&self) -> [usize; 3] {
+        self.lanes.lens()
+    }
+
     fn is_idle(&self, now: Instant) -> bool {
         self.active.is_none()
             && self.spare.is_none()

@@ -4,6 +4,7 @@
 mod handshake;
 mod lanes;
 mod links;
+mod tables;
 
 use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String};
 

@@ -43,6 +43,10 @@ enum Phase {
 }
 
 impl Contacts {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Drops the contact whose request had this nonce, and returns its number.
     fn answered(&mut self, nonce: u64) -> Option<u32> {
         let is_answered = |contact: &Contact| match contact.phase {

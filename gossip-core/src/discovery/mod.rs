@@ -18,8 +18,8 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::{
-    ChannelId, CloseReason, Config, Endpoint, Fault, Instant, Notice, PkiId, Stamp, UnixTime, cx,
-    node::Verified, wire::Alive,
+    ChannelId, CloseReason, Config, Endpoint, Fault, Instant, Limits, Notice, PkiId, Stamp,
+    UnixTime, cx, node::Verified, table::Tables, wire::Alive,
 };
 
 pub(crate) use self::{contacts::Claimed, peers::Peer};
@@ -166,6 +166,14 @@ impl Discovery {
     /// Sets the anchor peers of a channel: however silent, they are never forgotten (D-44).
     pub(crate) fn set_anchors(&mut self, channel: ChannelId, endpoints: BTreeSet<Endpoint>) {
         self.anchors.insert(channel, endpoints);
+    }
+
+    pub(crate) fn tables(&self, limits: &Limits, tables: &mut Tables) {
+        let max = limits.members_max;
+        tables.add("members", self.peers.len(), max);
+        tables.add("forgotten members", self.peers.forgotten_len(), max);
+        tables.add("dead members to be probed", self.probes.len(), max);
+        tables.add("contacts", self.contacts.len(), limits.contacts_max);
     }
 
     /// Says whether a pushed message would be taken, if its signature holds (D-9).

@@ -114,6 +114,11 @@ impl Peers {
         self.entries.len()
     }
 
+    /// Counts the forgotten that are not.
+    pub(super) fn forgotten_len(&self) -> usize {
+        self.forgotten.words.len()
+    }
+
     /// Says whether a statement is newer than all that were pushed: Fabric's message store.
     pub(super) fn is_unseen(&self, alive: &Alive) -> bool {
         let seen = match self.get(&alive.pki_id) {

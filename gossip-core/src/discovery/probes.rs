@@ -16,6 +16,11 @@ impl Probes {
         Self { due: Timers::new(), in_flight: BTreeSet::new() }
     }
 
+    /// Counts the peers that are to be probed.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// Probes a peer at a time.
     pub(super) fn schedule(&mut self, pki_id: PkiId, at: Instant) {
         self.due.set(pki_id, at);

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use crate::{
     ConnId, Identity, Limits, PkiId, Signed, Stamp,
+    table::Tables,
     wire::{Alive, Leadership, StateInfo},
 };
 
@@ -294,6 +295,17 @@ impl Flights {
 
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    pub(super) fn tables(&self, limits: &Limits, tables: &mut Tables) {
+        let of_connection = self.held.values().copied().max().unwrap_or(0);
+        let rivals = self.flights.values().map(|flight| flight.rivals.len()).max().unwrap_or(0);
+        tables.add("claims", self.claims, limits.claims_max);
+        tables.add("claims of one connection", of_connection, limits.claims_per_connection_max);
+        // One may exceed the bound, if it is alone.
+        let bytes = if self.claims > 1 { self.bytes } else { 0 };
+        tables.add("bytes of claims", bytes, limits.claim_bytes_max);
+        tables.add("rivals of one claim", rivals, limits.rivals_max);
     }
 
     fn has_room(&self, claim: &Claim, limits: &Limits) -> bool {

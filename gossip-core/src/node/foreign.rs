@@ -31,6 +31,11 @@ impl ForeignInfos {
         known.is_none_or(|(known, at)| *known < stamp || now - *at > self.memory)
     }
 
+    /// Counts what is remembered.
+    pub(super) fn len(&self) -> usize {
+        self.stamps.len()
+    }
+
     /// Remembers a stamp; false if it is no news.
     pub(super) fn insert(&mut self, mac: [u8; 32], stamp: Stamp, now: Instant) -> bool {
         if !self.would_accept(&mac, stamp, now) {

@@ -12,8 +12,9 @@ use gossip_proto::gossip::{Envelope, GossipMessage, PeerIdentity, gossip_message
 use prost::Message as _;
 
 use crate::{
-    Fault, Identity, Instant, JobKind, PkiId,
+    Fault, Identity, Instant, JobKind, Limits, PkiId,
     pull::{Digest, Engine, Family},
+    table::Tables,
     wire::{self, Tag},
 };
 
@@ -54,6 +55,13 @@ impl IdentityPull {
             failures: BTreeMap::new(),
             is_signing: false,
         }
+    }
+
+    pub(super) fn tables(&self, limits: &Limits, tables: &mut Tables) {
+        self.engine.tables(limits, tables);
+        tables.add("served identities", self.messages.len(), limits.identities_max.max(1));
+        let failures = self.failures.len();
+        tables.add("pulled identities that failed", failures, limits.pull_failures_max.max(1));
     }
 
     /// Serves an identity no more.

@@ -36,6 +36,7 @@ mod roster;
 mod routing;
 mod state_serving;
 mod state_transfer;
+mod tables;
 mod tracker;
 mod verdicts;
 mod verified;

@@ -31,6 +31,13 @@ pub(super) struct StateRequest {
     last: u64,
 }
 
+impl Serving {
+    /// Counts the requests that wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
 impl Node {
     /// Takes a request. Its tag is not checked (S-21). A newer one of the same peer takes the place
     /// of one that waits: a peer asks once at a time.

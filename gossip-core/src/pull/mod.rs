@@ -23,7 +23,7 @@ use gossip_proto::gossip::Envelope;
 use prost::Message as _;
 use smallvec::SmallVec;
 
-use crate::{ConnId, Fault, Instant, Limits, PkiId, cx};
+use crate::{ConnId, Fault, Instant, Limits, PkiId, cx, table::Tables};
 
 pub(crate) use self::message::{Digest, Family};
 use self::{
@@ -88,6 +88,15 @@ pub(crate) enum Arrival {
 impl Engine {
     pub(crate) const fn new(family: Family) -> Self {
         Self { family, rounds: VecDeque::new(), paces: Paces::new(), hellos: BTreeMap::new() }
+    }
+
+    pub(crate) fn tables(&self, limits: &Limits, tables: &mut Tables) {
+        let hellos = self.hellos.values().map(SmallVec::len).max().unwrap_or(0);
+        let items = self.rounds.iter().map(Round::len).max().unwrap_or(0);
+        tables.add("pull rounds", self.rounds.len(), limits.pull_rounds_max.max(1));
+        tables.add("hellos of one peer", hellos, limits.pull_hellos_max);
+        tables.add("items of one pull round", items, limits.pull_ids_max);
+        tables.add("peers pulled out of turn", self.paces.len(), limits.members_max);
     }
 
     // Asking.

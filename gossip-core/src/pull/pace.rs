@@ -23,6 +23,11 @@ impl Paces {
         Self(BTreeMap::new())
     }
 
+    /// Counts the peers that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Says whether a peer may be asked now. If not, it is [due](Self::take_due) later; beyond
     /// `max` peers it is not remembered.
     pub(super) fn may_ask(

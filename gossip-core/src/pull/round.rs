@@ -70,6 +70,11 @@ impl Round {
         }
     }
 
+    /// Counts what is wanted and has not come.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Finds the place of a peer that was asked with this nonce.
     pub(super) fn place(&self, peer: &PkiId, nonce: u64) -> Option<usize> {
         self.asked.iter().position(|asked| asked.nonce == nonce && asked.peer == *peer)

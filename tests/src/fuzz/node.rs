@@ -1,13 +1,14 @@
 //! Bytes as what reaches a node: frames of peers, or whatever a driver and an application can tell
-//! it, in any order.
+//! it, in any order. After each event all that peers can make grow is within its bounds, which are
+//! narrow if the last byte is odd.
 
 use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
 use gossip_core::{
     Action, ChannelConfig, ChannelId, Command, Completion, Config, ConnId, Crypto, DialId, Event,
-    Identity, IdentityFacts, Instant, Job, JobError, Ledger, Message, MessageKind, Node, OrgId,
-    Outcome, PkiId, Signed, UnixTime,
+    Identity, IdentityFacts, Instant, Job, JobError, Ledger, Limits, Message, MessageKind, Node,
+    OrgId, Outcome, PkiId, Signed, UnixTime,
 };
 use gossip_proto::gossip::{ConnEstablish, Envelope, GossipMessage, gossip_message::Content};
 use prost::Message as _;
@@ -18,7 +19,7 @@ use super::choices::Choices;
 /// Takes bytes as frames of two authenticated peers, one of each organisation, and of a stranger:
 /// which peer, the length, the frame.
 pub(super) fn frames(bytes: &[u8]) {
-    let mut world = World::new();
+    let mut world = World::new(bytes);
     let conns = [world.peer(OURS), world.peer(THEIRS), world.connect(None)];
     let mut choices = Choices::new(bytes);
     while !choices.is_empty() {
@@ -32,7 +33,7 @@ pub(super) fn frames(bytes: &[u8]) {
 
 /// Takes bytes as the first frames of a stranger, on a connection with TLS.
 pub(super) fn handshake(bytes: &[u8]) {
-    let mut world = World::with(|config| config.tls = true);
+    let mut world = World::with(bytes, |config| config.tls = true);
     let mut choices = Choices::new(bytes);
     for _ in 0..4 {
         let tls = choices.flag().then(|| gossip_core::TlsBinding {
@@ -49,7 +50,7 @@ pub(super) fn handshake(bytes: &[u8]) {
 /// Takes bytes as events and commands in any order; the same bytes must do the same twice.
 pub(super) fn events(bytes: &[u8]) {
     let [one, two] = [(); 2].map(|()| {
-        let mut world = World::new();
+        let mut world = World::new(bytes);
         world.answers_at_once = false;
         let mut choices = Choices::new(bytes);
         for _ in 0..STEPS_MAX {
@@ -77,12 +78,12 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
-        Self::with(|config| config.tls = false)
+    fn new(bytes: &[u8]) -> Self {
+        Self::with(bytes, |config| config.tls = false)
     }
 
     /// A node in a channel of two organisations.
-    fn with(change: impl FnOnce(&mut Config)) -> Self {
+    fn with(bytes: &[u8], change: impl FnOnce(&mut Config)) -> Self {
         let identity = identity(OURS, 0);
         let pki_id = PkiId::new(Sha256::digest(identity.as_bytes()).into());
         let org = OrgId::new(Bytes::from_static(OURS));
@@ -91,6 +92,9 @@ impl World {
         config.external_endpoint = Some("node.example.com:7051".into());
         config.bootstrap = vec!["peer:7051".into()];
         config.state.enabled = true;
+        if bytes.last().is_some_and(|last| last % 2 == 1) {
+            config.limits = narrow_limits();
+        }
         change(&mut config);
         let now = Instant::from_nanos(1);
         let node = Node::new(config, now).expect("a set-up that a node can run with");
@@ -111,7 +115,7 @@ impl World {
 
     fn handle(&mut self, event: Event) {
         let is_tick = matches!(event, Event::Tick);
-        self.node.handle(self.now, event);
+        self.give(event);
         self.drain();
         if is_tick {
             let next = self.node.poll_timeout();
@@ -122,6 +126,13 @@ impl World {
     fn command(&mut self, command: Command) {
         let _ = self.node.command(self.now, command);
         self.drain();
+    }
+
+    fn give(&mut self, event: Event) {
+        self.node.handle(self.now, event);
+        let tables = self.node.tables();
+        let too_large = tables.iter().find(|table| table.size > table.max);
+        assert_eq!(too_large, None);
     }
 
     /// Takes what the node wants done.
@@ -135,16 +146,16 @@ impl World {
             self.digest.update(&self.text);
             match action {
                 Action::Job(job) if self.answers_at_once => {
-                    self.node.handle(self.now, Event::JobDone(job.run(&Backend, &Backend)));
+                    self.give(Event::JobDone(job.run(&Backend, &Backend)));
                 }
                 Action::Job(job) => self.jobs.push(job),
                 Action::Dial { dial, .. } => self.dials.push(dial),
                 Action::Close { conn, .. } => {
                     self.conns.retain(|open| *open != conn);
-                    self.node.handle(self.now, Event::Disconnected { conn, write_failed: false });
+                    self.give(Event::Disconnected { conn, write_failed: false });
                 }
                 Action::Send { conn, .. } if self.answers_at_once => {
-                    self.node.handle(self.now, Event::Sent { conn, frames: 1 });
+                    self.give(Event::Sent { conn, frames: 1 });
                 }
                 Action::Send { .. } | Action::Notify(_) => {}
             }
@@ -284,6 +295,37 @@ fn answered(job: Job, choices: &mut Choices<'_>) -> Completion {
         3 => job.complete(Outcome::Signature(choices.bytes())),
         4 => job.complete(Outcome::Blocks(vec![(choices.below(40), choices.bytes())])),
         _ => job.run(&Backend, &Backend),
+    }
+}
+
+/// Bounds that a few messages reach.
+fn narrow_limits() -> Limits {
+    Limits {
+        connections_max: 5,
+        handshake_frames_max: 2,
+        handshake_bytes_max: 500,
+        frames_in_flight_max: 2,
+        control_frames_max: 3,
+        reply_frames_max: 2,
+        gossip_frames_max: 2,
+        claims_per_connection_max: 2,
+        claims_max: 3,
+        claim_bytes_max: 1000,
+        rivals_max: 1,
+        identities_max: 5,
+        members_max: 3,
+        contacts_max: 1,
+        elements_max: 4,
+        leaders_max: 1,
+        foreign_state_info_max: 1,
+        buffered_blocks_max: 2,
+        buffered_bytes_max: 200,
+        pull_ids_max: 3,
+        pull_items_max: 2,
+        pull_rounds_max: 2,
+        pull_hellos_max: 1,
+        pull_failures_max: 1,
+        ..Limits::default()
     }
 }
 

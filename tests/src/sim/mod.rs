@@ -1,11 +1,11 @@
 //! A deterministic simulator: many real nodes on virtual time, with faults drawn from a seed.
 //!
 //! A [`World`] holds [`Node`](gossip_core::Node)s and plays the driver of each: their frames
-//! travel as bytes over simulated connections, their jobs are done with keyed hashes or on P-256,
-//! their ledgers grow by blocks that simulated orderers make. One heap holds all that is to happen, ordered by
-//! time and then by when it was planned; all chance comes from the seed. The same [`Options`] give
-//! the same run, and the [digest](World::digest) of everything that the nodes did tells whether two
-//! runs differ.
+//! travel as bytes over simulated connections, their jobs are done with keyed hashes or on P-256
+//! (see [`Scheme`]), their ledgers grow by blocks that simulated orderers make. One heap holds all
+//! that is to happen, ordered by time and then by when it was planned; all chance comes from the
+//! seed. The same [`Options`] give the same run, and the [digest](World::digest) of everything that
+//! the nodes did tells whether two runs differ.
 //!
 //! [`run`] lets faults strike for a while, then heals everything and demands that all peers know
 //! each other and have the same blocks within a [bound](check::bound) that follows from the

@@ -450,8 +450,9 @@ impl World {
         let Some(node) = state.node.as_ref().filter(|_| !state.is_paused) else { return };
         let (members, identities) = (node.members(), node.identities());
         let connections = node.stats().connections;
-        let (members, identities) = (&members, &identities);
-        self.observe(host, &Seen::View { wall, members, identities, connections });
+        let tables = node.tables();
+        let (members, identities, tables) = (&members, &identities, &tables);
+        self.observe(host, &Seen::View { wall, members, identities, connections, tables });
     }
 
     fn add_host(&mut self, ix: usize) {

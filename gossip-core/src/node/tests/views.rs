@@ -176,3 +176,34 @@ fn the_dead_are_told_to_have_gone() {
     let counts: Vec<_> = told.iter().map(|(came, went)| (came.len(), went.len())).collect();
     assert_eq!((counts, net.peers[0].node.channel_size(&ch())), (vec![(1, 0), (0, 1)], Some(0)));
 }
+
+#[test]
+fn what_peers_make_grow_is_counted_with_its_bound() {
+    let mut net = Net::new();
+    net.add("a", "node", |config| {
+        config.limits.identities_max = 3;
+        config.limits.members_max = 2;
+    });
+    net.join(0, "ch", &["a", "b"], 1);
+    let size = |net: &Net, name: &str| {
+        let tables = net.peers[0].node.tables();
+        let mut named = tables.iter().filter(|table| table.name == name);
+        let table = named.next().unwrap_or_else(|| panic!("no table of {name}: {tables:?}"));
+        assert_eq!(named.next(), None, "one of each kind");
+        (table.size, table.max)
+    };
+    assert_eq!(size(&net, "identities"), (1, 3), "ours");
+    assert_eq!(size(&net, "channels"), (1, 256));
+    for name in ["one", "two"] {
+        let hand = net.hand("a", name, 0);
+        net.send(hand.conn, frame(&hand.alive(1)));
+        net.send(hand.conn, frame(&hand.state_info("ch", 1, 1)));
+        net.run_for(Duration::from_millis(100));
+    }
+    assert_eq!(size(&net, "identities"), (3, 3));
+    assert_eq!(size(&net, "members"), (2, 2));
+    assert_eq!(size(&net, "inbound connections"), (2, 4096));
+    net.run_for(5 * SECOND);
+    assert_eq!(size(&net, "StateInfo of one channel"), (3, 3), "ours finds room in any case");
+    assert_eq!(size(&net, "claims"), (0, 16_384), "none waits");
+}

@@ -6,8 +6,8 @@ use gossip_core::{Instant, Limits};
 
 use super::{Check, Facts, Seen};
 
-/// Actions per event are bounded; no tick is due again at once; ticks are bounded per second; what
-/// can be seen of the tables is within the limits.
+/// Actions per event are bounded; no tick is due again at once; ticks are bounded per second; every
+/// table is within its limit.
 #[derive(Debug)]
 pub(super) struct Load {
     hosts: usize,
@@ -46,12 +46,13 @@ impl Check for Load {
                 let max = state.limits.as_ref().map_or(usize::MAX, |max| max.frames_in_flight_max);
                 at_most("frames given to the driver", unwritten as usize, max)
             }
-            Seen::View { members, identities, connections, .. } => {
+            Seen::View { members, identities, connections, tables, .. } => {
                 let Some(max) = &state.limits else { return Ok(()) };
                 at_most("members", members.len(), max.members_max)?;
                 // Our own identity is there too.
                 at_most("identities", identities.len(), max.identities_max + 1)?;
-                at_most("connections", connections as usize, max.connections_max)
+                at_most("connections", connections as usize, max.connections_max)?;
+                tables.iter().try_for_each(|table| at_most(table.name, table.size, table.max))
             }
             _ => Ok(()),
         }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use gossip_core::{
-    ChannelId, Endpoint, Identity, Instant, Limits, Member, Notice, OrgId, PkiId, UnixTime,
+    ChannelId, Endpoint, Identity, Instant, Limits, Member, Notice, OrgId, PkiId, Table, UnixTime,
 };
 
 use super::{crypto::Authority, layout::Layout};
@@ -93,6 +93,8 @@ pub enum Seen<'a> {
         identities: &'a [(PkiId, Identity, OrgId)],
         /// How many connections are open.
         connections: u64,
+        /// How much it holds of what peers send.
+        tables: &'a [Table],
     },
 }
 
