@@ -6,6 +6,7 @@
 
 mod choices;
 mod cluster;
+mod models;
 pub mod mutate;
 mod node;
 pub mod seeds;
@@ -35,6 +36,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "block", run: trust::block },
     Target { name: "configuration", run: trust::configuration },
     Target { name: "cluster", run: cluster::cluster },
+    Target { name: "membership", run: models::membership },
+    Target { name: "pull", run: models::pull },
+    Target { name: "stores", run: models::stores },
 ];
 
 /// Gives `bytes` to the target called `name`.

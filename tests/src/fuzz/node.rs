@@ -335,12 +335,12 @@ fn join(sequence: u64) -> Command {
     Command::JoinChannel { channel: ChannelId::from("ch"), config, height: Some(1) }
 }
 
-fn identity(org: &[u8], number: u64) -> Identity {
+pub(super) fn identity(org: &[u8], number: u64) -> Identity {
     Identity::new([org, &number.to_be_bytes()].concat())
 }
 
 /// Makes the connection message of a peer.
-fn introduction(identity: &Identity) -> Bytes {
+pub(super) fn introduction(identity: &Identity) -> Bytes {
     let content = Some(Content::Conn(ConnEstablish {
         pki_id: Bytes::copy_from_slice(&Sha256::digest(identity.as_bytes())),
         identity: identity.as_bytes().clone(),
@@ -353,7 +353,7 @@ fn introduction(identity: &Identity) -> Bytes {
 }
 
 /// Believes every signature whose last byte is even, so that half of what is made up gets through.
-struct Backend;
+pub(super) struct Backend;
 
 impl Crypto for Backend {
     fn sign(&self, payload: &[u8]) -> Result<Bytes, JobError> {
@@ -413,8 +413,8 @@ impl Ledger for Backend {
     }
 }
 
-const OURS: &[u8] = b"ours";
-const THEIRS: &[u8] = b"theirs";
+pub(super) const OURS: &[u8] = b"ours";
+pub(super) const THEIRS: &[u8] = b"theirs";
 
 /// More than a node with a handful of connections can want at once.
 const ACTIONS_MAX: usize = 20_000;
