@@ -9,7 +9,9 @@ use bytes::Bytes;
 use gossip_proto::gossip::SecretEnvelope;
 use hashbrown::HashMap;
 
-use crate::{Config, Identity, IdentityFacts, Instant, OrgId, PkiId, Signed, UnixTime};
+use crate::{
+    Config, Identity, IdentityFacts, Instant, OrgId, PkiId, Signed, UnixTime, changed::Changed,
+};
 
 /// Validated identities by PKI-ID, ours among them.
 ///
@@ -21,8 +23,8 @@ pub(crate) struct Identities {
     /// In the order in which they expire.
     expiring: BTreeSet<(UnixTime, PkiId)>,
     max: usize,
-    /// Grows whenever an identity comes or goes.
-    changes: u64,
+    /// Whose identity came or went.
+    changed: Changed,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl Identities {
             entries: core::iter::once((config.pki_id, entry)).collect(),
             expiring: BTreeSet::new(),
             max: config.limits.identities_max,
-            changes: 0,
+            changed: Changed::default(),
         }
     }
 
@@ -96,7 +98,7 @@ impl Identities {
             secret: None,
         };
         self.entries.insert(pki_id, entry);
-        self.changes += 1;
+        self.changed.note(pki_id);
         Ok(true)
     }
 
@@ -154,9 +156,9 @@ impl Identities {
         self.entries.get(pki_id).map(|entry| &entry.org)
     }
 
-    /// Counts the times that an identity came or went: what was derived from them holds until then.
-    pub(crate) const fn changes(&self) -> u64 {
-        self.changes
+    /// Tells whose identity came or went since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> Option<Changed> {
+        self.changed.take()
     }
 
     /// Forgets an identity; ours stays.
@@ -167,7 +169,7 @@ impl Identities {
         let Some(entry) = self.entries.remove(pki_id) else {
             return false;
         };
-        self.changes += 1;
+        self.changed.note(*pki_id);
         if let Some(at) = entry.expires_at {
             self.expiring.remove(&(at, *pki_id));
         }

@@ -18,6 +18,7 @@ extern crate alloc;
 extern crate std;
 
 mod action;
+mod changed;
 mod channel;
 mod comm;
 mod command;

@@ -261,16 +261,16 @@ impl Channel {
 
     /// Forgets what peers said whom nobody knows any more (CH-31).
     pub(crate) fn sweep(&mut self, knows: impl Fn(&PkiId) -> bool, cx: &mut Cx<'_>) {
+        let authors = self.infos.len();
         self.infos.retain(|author, _| knows(author));
-        self.changes += 1;
+        self.changes += u64::from(self.infos.len() < authors);
         let at = cx.now + cx.config.pull_interval * 5;
         cx.emit(Effect::SetTimer { timer: Timer::Sweep, at });
     }
 
     /// Forgets what a peer said whose identity is gone.
     pub(crate) fn forget(&mut self, pki_id: &PkiId) {
-        self.infos.remove(pki_id);
-        self.changes += 1;
+        self.changes += u64::from(self.infos.remove(pki_id).is_some());
     }
 
     // Our own StateInfo.

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 
 use crate::{
     ChannelId, CloseReason, Config, Endpoint, Fault, Instant, Limits, Notice, PkiId, Stamp,
-    UnixTime, cx, node::Verified, table::Tables, wire::Alive,
+    UnixTime, changed::Changed, cx, node::Verified, table::Tables, wire::Alive,
 };
 
 pub(crate) use self::{contacts::Claimed, peers::Peer};
@@ -365,9 +365,15 @@ impl Discovery {
         self.peers.alive_len()
     }
 
-    /// Counts the changes of who is alive, how it is reached and what it can do.
-    pub(crate) const fn changes(&self) -> u64 {
-        self.peers.changes()
+    /// Tells who came alive or died, or is reached otherwise or can do something else than when
+    /// this was last asked.
+    pub(crate) fn take_changed(&mut self) -> Option<Changed> {
+        self.peers.take_changed()
+    }
+
+    /// Returns a peer that is alive.
+    pub(crate) fn living(&self, pki_id: &PkiId) -> Option<&Peer> {
+        self.peers.get(pki_id).filter(|peer| peer.is_alive())
     }
 
     /// Returns a peer, alive or dead (D-45).

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Endpoint, Instant, PkiId, Stamp, timers::Timers, wire::Alive};
+use crate::{Endpoint, Instant, PkiId, Stamp, changed::Changed, timers::Timers, wire::Alive};
 
 /// Another peer, alive or dead.
 #[derive(Clone, Debug)]
@@ -55,8 +55,8 @@ impl Peer {
 pub(super) struct Peers {
     entries: BTreeMap<PkiId, Peer>,
     alive: usize,
-    /// Grows whenever somebody comes alive or dies, or can do or be reached otherwise than before.
-    changes: u64,
+    /// Who came alive or died, or can do or be reached otherwise than before.
+    changed: Changed,
     forgotten: Forgotten,
 }
 
@@ -75,10 +75,10 @@ pub(super) enum Change {
 
 impl Peers {
     /// Makes an empty table that remembers at most `forgotten_max` peers that it forgot.
-    pub(super) const fn new(forgotten_max: usize) -> Self {
+    pub(super) fn new(forgotten_max: usize) -> Self {
         let forgotten =
             Forgotten { words: BTreeMap::new(), until: Timers::new(), max: forgotten_max };
-        Self { entries: BTreeMap::new(), alive: 0, changes: 0, forgotten }
+        Self { entries: BTreeMap::new(), alive: 0, changed: Changed::default(), forgotten }
     }
 
     pub(super) fn get(&self, pki_id: &PkiId) -> Option<&Peer> {
@@ -103,10 +103,9 @@ impl Peers {
         self.alive
     }
 
-    /// Counts the changes of who is alive and what they can do: what follows from these holds until
-    /// the next.
-    pub(super) const fn changes(&self) -> u64 {
-        self.changes
+    /// Tells who changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> Option<Changed> {
+        self.changed.take()
     }
 
     /// Counts all, alive or dead.
@@ -160,10 +159,12 @@ impl Peers {
         peer.last_seen = now;
         if peer.is_alive {
             let is_same = (is_reached, can_do) == (peer.endpoint.is_some(), alive.extensions);
-            self.changes += u64::from(!is_same);
+            if !is_same {
+                self.changed.note(alive.pki_id);
+            }
             return Change::Refreshed;
         }
-        self.changes += 1;
+        self.changed.note(alive.pki_id);
         peer.is_alive = true;
         peer.since = now;
         self.alive += 1;
@@ -187,7 +188,7 @@ impl Peers {
         peer.is_alive = false;
         peer.since = now;
         self.alive -= 1;
-        self.changes += 1;
+        self.changed.note(*pki_id);
         true
     }
 
@@ -197,7 +198,7 @@ impl Peers {
             return false;
         };
         self.alive -= usize::from(peer.is_alive);
-        self.changes += 1;
+        self.changed.note(*pki_id);
         self.forgotten.insert(peer.message, until);
         true
     }
@@ -231,7 +232,7 @@ impl Peers {
             pushed: self.forgotten.remove(&alive.pki_id).map(|last| last.stamp),
         };
         self.alive += usize::from(is_alive);
-        self.changes += 1;
+        self.changed.note(alive.pki_id);
         self.entries.insert(alive.pki_id, peer);
     }
 }

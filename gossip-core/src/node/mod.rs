@@ -271,7 +271,7 @@ impl Node {
             identity_pull: IdentityPull::new(),
             block_pulls: Vec::new(),
             trackers: Vec::new(),
-            roster: Roster::default(),
+            roster: Roster::new(&config),
             crowds: Vec::new(),
             transfers: Vec::new(),
             servings: Vec::new(),

@@ -1,21 +1,21 @@
 //! To whom a message is pushed (docs/protocol/40-emitter-and-node.md §6).
 
 use alloc::vec::Vec;
-use core::mem;
 
 use bytes::Bytes;
 
 use crate::{
-    ChannelId, PkiId,
+    ChannelId, Config, OrgId, PkiId,
     comm::{Frame, Lane, Topic},
     emitter::{Item, Sources},
-    tree::{self, Receivers},
+    rng::Rng,
+    tree::{self, Cargo, Receivers},
     wire::{Alive, StateInfo},
 };
 
 use super::{
     ChannelIx, Node,
-    roster::{Crowd, OrgIx, Seat},
+    roster::{self, Audience, Crowd, OrgIx, Roster},
 };
 
 /// A block of a batch.
@@ -24,6 +24,15 @@ struct Block {
     frame: Bytes,
     sources: Sources,
     is_pulled: bool,
+}
+
+/// What a peer says about itself.
+struct Statement<'a> {
+    author: PkiId,
+    version: u64,
+    sources: &'a Sources,
+    /// Nobody of our organisation brought it.
+    is_source: bool,
 }
 
 impl Node {
@@ -66,10 +75,10 @@ impl Node {
 
     /// Sends blocks of one channel to peers of our organisation that are in it (CH-48).
     fn send_blocks(&mut self, ix: ChannelIx, blocks: &[Block]) {
-        self.refresh_crowd(ix);
         if !self.channels[ix.0 as usize].has_org(&self.config.org) {
             return;
         }
+        self.refresh_crowd(ix);
         for block in blocks {
             for peer in self.block_receivers(ix, block) {
                 self.comm.lose_patience(&peer);
@@ -85,8 +94,9 @@ impl Node {
         // What comes from outside the tree enters it here.
         let is_inside = |source: &PkiId| source == own || tree.binary_search(source).is_ok();
         let is_source = !block.sources.iter().any(is_inside);
+        let cargo = Cargo { author: None, number: block.number };
         let mut receivers = match self.config.block_tree {
-            true => tree::receivers(tree.iter(), own, block.number, fanout, is_source),
+            true => tree::receivers(tree, own, cargo, fanout, is_source),
             false => Receivers::new(),
         };
         receivers.retain(|peer| !block.sources.contains(peer));
@@ -94,21 +104,20 @@ impl Node {
             return receivers;
         }
         let rng = &mut self.rngs.routing;
-        let all_follow = others.is_empty() && self.config.block_tree;
-        if all_follow && (fanout == 0 || rng.below(LUCK) > 0) {
+        let lists = [&tree[..], &others[..]];
+        if others.is_empty() && self.config.block_tree {
+            if fanout > 0 && rng.below(LUCK) == 0 {
+                // Not all may know the same members: now and then one more gets the block.
+                let has_it =
+                    |peer: &PkiId| block.sources.contains(peer) || receivers.contains(peer);
+                let lucky = roster::choose(&lists, 1, has_it, rng);
+                receivers.extend(lucky);
+            }
             return receivers;
         }
-        let is_candidate = |peer: &&PkiId| !block.sources.contains(peer);
-        let mut chosen: Vec<_> = tree.iter().chain(others).filter(is_candidate).copied().collect();
-        if all_follow {
-            // Not all may know the same members: now and then one more gets the block.
-            chosen.retain(|peer| !receivers.contains(peer));
-            rng.choose(&mut chosen, 1);
-        } else {
-            // The others are served as by peers like them: by their share of a choice among all.
-            rng.choose(&mut chosen, fanout);
-            chosen.retain(|peer| others.contains(peer));
-        }
+        // The others are served as by peers like them: by their share of a choice among all.
+        let mut chosen = roster::choose(&lists, fanout, |peer| block.sources.contains(peer), rng);
+        chosen.retain(|peer| others.binary_search(peer).is_ok());
         receivers.extend(chosen);
         receivers
     }
@@ -116,24 +125,19 @@ impl Node {
     /// Sends a StateInfo to any organisation of its channel, if we are in it and its author can be
     /// reached from outside; else to our own organisation (N-19, CH-62).
     fn send_state_info(&mut self, info: &StateInfo, sources: &Sources) {
+        self.refresh_roster();
         let author = info.pki_id;
         let is_public = self.discovery.has_external_endpoint(&author);
-        let channel = self.channel_of_mac(&author, &info.mac).filter(|_| is_public);
-        let receivers = match channel {
-            Some(ix) => {
-                self.refresh_crowd(ix);
-                let crowd = mem::take(&mut self.crowds[ix.0 as usize]);
-                let is_meant = |seat: &Seat| crowd.has(seat.org) && seat.pki_id != author;
-                let receivers = self.spread(is_meant, author, info.stamp.sequence, sources);
-                self.crowds[ix.0 as usize] = crowd;
-                receivers
-            }
-            None => {
-                let is_meant = |seat: &Seat| seat.org == OrgIx::OURS && seat.pki_id != author;
-                self.spread(is_meant, author, info.stamp.sequence, sources)
-            }
+        let ix = self.channel_of_mac(&author, &info.mac).filter(|_| is_public);
+        let statement = self.statement(author, info.stamp.sequence, sources);
+        let channel = ix.map(|ix| &self.channels[ix.0 as usize]);
+        let has_org = |ix, org: &OrgId| match channel {
+            Some(channel) => channel.has_org(org),
+            None => ix == OrgIx::OURS,
         };
-        for peer in receivers {
+        let audience = Audience { is_public: false, has_org };
+        let rng = &mut self.rngs.routing;
+        for peer in spread(&statement, &audience, &self.roster, &self.config, rng) {
             self.push(peer, Lane::Gossip, Frame::about(Topic::StateInfo(info.mac), info.frame()));
         }
     }
@@ -141,23 +145,25 @@ impl Node {
     /// Sends an alive message to whom it may concern; the secret stays in the organisation
     /// (N-20 to N-24, N-53).
     fn send_alive(&mut self, alive: &Alive, sources: &Sources) {
-        let subject = alive.pki_id;
         self.refresh_roster();
+        let subject = alive.pki_id;
         let Some(org) = self.identities.org(&subject) else {
             return;
         };
+        let is_ours = *org == self.config.org;
         let org = self.roster.find(org);
-        let is_ours = org == Some(OrgIx::OURS);
-        let may_hear = |seat: &Seat| match is_ours {
+        let has_org = |ix, _: &OrgId| match is_ours {
             // Ours without an external endpoint stays among us (N-20).
-            true => alive.endpoint.is_some() || seat.org == OrgIx::OURS,
+            true => alive.endpoint.is_some() || ix == OrgIx::OURS,
             // Another organisation's goes to us and to it, and only where it can be answered
             // (N-22).
-            false => seat.is_public && (seat.org == OrgIx::OURS || Some(seat.org) == org),
+            false => ix == OrgIx::OURS || Some(ix) == org,
         };
-        let is_meant = |seat: &Seat| seat.pki_id != subject && may_hear(seat);
+        let audience = Audience { is_public: !is_ours, has_org };
+        let statement = self.statement(subject, alive.stamp.sequence, sources);
+        let rng = &mut self.rngs.routing;
         let mut public = None;
-        for peer in self.spread(is_meant, subject, alive.stamp.sequence, sources) {
+        for peer in spread(&statement, &audience, &self.roster, &self.config, rng) {
             let frame = match self.is_own_org(&peer) {
                 true => alive.frame(),
                 false => public.get_or_insert_with(|| alive.frame_without_secret()).clone(),
@@ -166,52 +172,19 @@ impl Node {
         }
     }
 
-    /// Chooses who gets a statement of `author` from us, among the living that are meant.
-    ///
-    /// Where all of them follow trees: those below us in that of our organisation, and for our own
-    /// statement a few of each other organisation, where it goes down a tree again. Else some at
-    /// random.
-    fn spread(
-        &mut self,
-        is_meant: impl Fn(&Seat) -> bool,
-        author: PkiId,
-        version: u64,
-        sources: &Sources,
-    ) -> Receivers {
-        self.refresh_roster();
-        let (own, fanout) = (self.config.pki_id, self.config.propagate_peer_num);
-        let (roster, rng) = (&self.roster, &mut self.rngs.routing);
-        let is_candidate = |seat: &&Seat| is_meant(seat) && !sources.contains(&seat.pki_id);
-        let pki_id = |seat: &Seat| seat.pki_id;
-        if !roster.all_follow(&is_meant) {
-            let mut all: Vec<_> = roster.seats().iter().filter(is_candidate).map(pki_id).collect();
-            rng.choose(&mut all, fanout);
-            return all.into();
-        }
-        let is_own_org = |source: &PkiId| self.identities.org(source) == Some(&self.config.org);
-        let is_source = !sources.iter().any(is_own_org);
-        let members = roster.ours().iter().filter(|seat| is_meant(seat)).map(|seat| &seat.pki_id);
-        let mut receivers = tree::receivers(members, &own, version, fanout, is_source);
-        receivers.retain(|peer| !sources.contains(peer));
-        if author == own {
-            for org in roster.other_orgs() {
-                let entries = roster.seats().iter().filter(is_candidate);
-                let mut entries: Vec<_> =
-                    entries.filter(|seat| seat.org == org).map(pki_id).collect();
-                rng.choose(&mut entries, ENTRIES);
-                receivers.extend(entries);
-            }
-        }
-        receivers
+    fn statement<'a>(&self, author: PkiId, version: u64, sources: &'a Sources) -> Statement<'a> {
+        let is_source = !sources.iter().any(|source| self.is_own_org(source));
+        Statement { author, version, sources, is_source }
     }
 
     fn refresh_roster(&mut self) {
-        self.roster.refresh(&self.discovery, &self.identities, &self.config);
+        self.roster.refresh(&mut self.discovery, &mut self.identities, &self.config);
     }
 
     fn refresh_crowd(&mut self, ix: ChannelIx) {
         self.refresh_roster();
-        self.crowds[ix.0 as usize].refresh(&self.roster, &self.channels[ix.0 as usize]);
+        let channel = &self.channels[ix.0 as usize];
+        self.crowds[ix.0 as usize].refresh(&self.roster, channel, &self.config);
     }
 
     /// Sends a frame to a peer by whatever way there is; false if it was dropped at once.
@@ -226,6 +199,39 @@ impl Node {
     pub(super) fn channel_ix(&self, channel: &ChannelId) -> Option<ChannelIx> {
         self.channel_index.get(channel).copied()
     }
+}
+
+/// Chooses who of an audience gets a statement from us.
+///
+/// Where all of them follow trees: those below us in that of our organisation, and for our own
+/// statement a few of each other organisation, where it goes down a tree again. Else some at
+/// random.
+fn spread<F>(
+    statement: &Statement<'_>,
+    audience: &Audience<F>,
+    roster: &Roster,
+    config: &Config,
+    rng: &mut Rng,
+) -> Receivers
+where
+    F: Fn(OrgIx, &OrgId) -> bool,
+{
+    let Statement { author, version, sources, is_source } = statement;
+    let (own, fanout) = (&config.pki_id, config.propagate_peer_num);
+    if !roster.all_follow(audience, author) {
+        let is_excluded = |peer: &PkiId| peer == author || sources.contains(peer);
+        return roster.choose(audience, fanout, is_excluded, rng);
+    }
+    let cargo = Cargo { author: Some(author), number: *version };
+    let mut receivers = match audience.has_ours(config) {
+        true => tree::receivers(roster.ours(audience.is_public), own, cargo, fanout, *is_source),
+        false => Receivers::new(),
+    };
+    receivers.retain(|peer| !sources.contains(peer));
+    if author == own {
+        receivers.extend(roster.choose_abroad(audience, ENTRIES, rng));
+    }
+    receivers
 }
 
 /// One block in so many goes to one more peer than those below us in its tree.
