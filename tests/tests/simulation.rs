@@ -48,6 +48,26 @@ fn among_hostile_peers_all_is_well() {
     all_is_well(300..303, [FaultClass::Byzantine].into_iter().collect());
 }
 
+/// Of 60 peers of six organisations, each knows its own ten and an anchor ten more.
+#[test]
+fn on_a_static_membership_all_blocks_reach_all_and_nothing_else_goes_on() {
+    let messages = |duration| {
+        let (peers, orgs, block_interval) = (60, 6, Duration::from_millis(500));
+        let static_options = Options { peers, orgs, is_static: true, ..Options::new(1) };
+        let options = Options { duration, block_interval, ..static_options };
+        let report = run(&options, |_| {}).expect("options that make sense");
+        assert!(report.failure.is_none(), "{:?}", report.failure);
+        assert!(report.full_membership_secs.is_some_and(|secs| secs < 15.0), "{report:?}");
+        let of = |kind| report.messages_by_kind.iter().find(|(name, _)| *name == kind);
+        let count = |kind| of(kind).map_or(0, |(_, count)| *count);
+        let kinds = ["alive message", "state info", "handshake", "pull hello"];
+        (kinds.map(count), count("block"))
+    };
+    let ((short, few), (long, many)) = (messages(MINUTE / 6), messages(MINUTE));
+    assert_eq!(short, long);
+    assert!(few >= 10 * 59 && many > 4 * few, "{few} and {many} blocks");
+}
+
 #[test]
 fn with_certificates_and_all_faults_all_is_well_and_the_same_in_every_process() {
     let report = run(&in_any_process(400, Scheme::P256), |_| {}).expect("options that make sense");

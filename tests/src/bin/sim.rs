@@ -30,6 +30,13 @@ struct Args {
     /// How many organisations there are.
     #[arg(long, default_value_t = 2)]
     orgs: usize,
+    /// A broadcast on a static membership, as in a large network: all meet once, by the protocol
+    /// itself; then alive messages, StateInfo, pulls and reconnects rest for a day, and the blocks
+    /// of one channel must reach every ledger. Of each organisation only two anchors can be reached
+    /// by others: a peer knows its organisation, an anchor the other anchors as well. The minutes
+    /// count from when all have met.
+    #[arg(long = "static")]
+    is_static: bool,
     /// How many simulated minutes faults strike.
     #[arg(long, default_value_t = 10.0, value_parser = minutes)]
     minutes: f64,
@@ -102,6 +109,7 @@ impl Args {
         Options {
             peers: self.peers,
             orgs: self.orgs,
+            is_static: self.is_static,
             duration: Duration::from_secs_f64(self.minutes * 60.0),
             faults: self.faults,
             scheme: self.crypto,
@@ -146,6 +154,7 @@ fn show(args: &Args, report: &Report, took: Duration) {
         let mut json = serde_json::to_value(report).expect("a report is JSON");
         json["real_secs"] = took.as_secs_f64().into();
         json["times_real_time"] = times.into();
+        json["peak_memory_mib"] = peak_memory_mib().into();
         println!("{json}");
         return;
     }
@@ -155,7 +164,7 @@ fn show(args: &Args, report: &Report, took: Duration) {
     let secs = |secs: Option<f64>| secs.map_or("-".into(), |secs| format!("{secs:.1}"));
     let [half, most, all] = report.delivery_ms;
     println!(
-        "{:>8} {:>7.0} {:>8.0} {:>9} {:>7.2} {:>7.2} {:>8} {:>8.1}/{:.0}/{:.0} {:>7}  {} {}",
+        "{:>8} {:>7.0} {:>8.0} {:>9} {:>7.2} {:>7.2} {:>8} {:>8.1}/{:.0}/{:.0} {:>7} {:>6}  {} {}",
         report.seed,
         report.simulated_secs,
         times,
@@ -167,6 +176,7 @@ fn show(args: &Args, report: &Report, took: Duration) {
         most,
         all,
         secs(report.healed_secs),
+        peak_memory_mib().map_or("-".into(), |mib| mib.to_string()),
         report.digest,
         if report.failure.is_some() { "FAILED" } else { "ok" },
     );
@@ -181,6 +191,13 @@ fn show(args: &Args, report: &Report, took: Duration) {
     }
 }
 
+/// Returns the most memory that this process ever held, where the system tells.
+fn peak_memory_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
+}
+
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let parse = |text: &str| text.parse().ok();
     let range = text.split_once("..").and_then(|(a, b)| Some(parse(a)?..parse(b)?));
@@ -193,4 +210,4 @@ fn minutes(text: &str) -> Result<f64, String> {
 }
 
 const HEADER: &str = "    seed   sim s  x real   messages  copies  checks  members  \
-     delivery ms 50/99/100 %  healed  digest";
+     delivery ms 50/99/100 %  healed    MiB  digest";

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use gossip_core::{Config, ConnId, Endpoint, Event, Instant, Job, Limits, Node, UnixTime};
+use gossip_core::{Config, ConnId, Endpoint, Event, Instant, Job, Node, UnixTime};
 
 use super::{
     byzantine::Manner,
@@ -10,6 +10,7 @@ use super::{
     draws::Draws,
     layout::{ANCHORS, Layout},
     network::Parcel,
+    options::Options,
 };
 
 /// A host and the node on it.
@@ -139,21 +140,42 @@ impl Host {
         ix: usize,
         layout: &Layout,
         now: Instant,
-        limits: &Limits,
+        options: &Options,
         draws: &mut Draws,
     ) -> Config {
         let Credentials { identity, facts, .. } = &self.credentials;
         let (pki_id, org) = (facts.pki_id, facts.org.clone());
         let mut config = Config::new(identity.clone(), pki_id, org, layout.internal(ix));
         config.rng_seed = draws.bytes32();
-        config.limits = limits.clone();
+        config.limits = options.limits.clone();
         // Whoever still knows its last incarnation begins with a higher one (§6).
         config.wall_clock = self.wall(now).max(self.incarnation + Duration::from_nanos(1));
-        config.external_endpoint = Some(layout.external(ix));
+        config.external_endpoint = layout.is_public(ix).then(|| layout.external(ix));
         config.bootstrap = bootstrap(ix, layout);
         config.state.enabled = true;
+        if options.is_static {
+            hold_still(&mut config);
+        }
         config
     }
+}
+
+/// Lets a node do nothing by the clock for a day, once it has met the others.
+fn hold_still(config: &mut Config) {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    for interval in [
+        &mut config.alive_time_interval,
+        &mut config.pull_interval,
+        &mut config.publish_state_info_interval,
+        &mut config.request_state_info_interval,
+        &mut config.membership_tracker_interval,
+        &mut config.reconnect_interval,
+        &mut config.identity_usage_threshold,
+        &mut config.state.check_interval,
+    ] {
+        *interval = DAY;
+    }
+    config.alive_expiration_timeout = DAY * 5;
 }
 
 fn bootstrap(ix: usize, layout: &Layout) -> Vec<Endpoint> {

@@ -16,20 +16,26 @@ pub struct Metrics {
     pub full_membership: Option<Duration>,
     /// Whom each host's node holds alive, as its notices say.
     pub alive: Vec<BTreeSet<PkiId>>,
+    /// How many each may hold alive.
+    acquaintances: Vec<usize>,
+    /// How many hosts' nodes hold all of them alive.
+    complete: usize,
     /// How long blocks took to each ledger, counted in steps that grow by an eighth.
     delivery: Vec<u64>,
     slowest: Duration,
 }
 
 impl Metrics {
-    /// Begins to measure.
+    /// Begins to measure, where each host may know so many others.
     #[must_use]
-    pub fn new(hosts: usize) -> Self {
+    pub fn new(acquaintances: Vec<usize>) -> Self {
         Self {
             messages: 0,
             bytes: 0,
             full_membership: None,
-            alive: vec![BTreeSet::new(); hosts],
+            alive: vec![BTreeSet::new(); acquaintances.len()],
+            complete: acquaintances.iter().filter(|others| **others == 0).count(),
+            acquaintances,
             delivery: vec![0; STEPS],
             slowest: Duration::ZERO,
         }
@@ -41,15 +47,29 @@ impl Metrics {
     }
 
     pub(super) fn started(&mut self, host: usize) {
-        self.alive[host].clear();
+        self.change(host, BTreeSet::clear);
     }
 
     pub(super) fn came_alive(&mut self, host: usize, pki_id: PkiId) {
-        self.alive[host].insert(pki_id);
+        self.change(host, |alive| alive.insert(pki_id));
     }
 
     pub(super) fn died(&mut self, host: usize, pki_id: &PkiId) {
-        self.alive[host].remove(pki_id);
+        self.change(host, |alive| alive.remove(pki_id));
+    }
+
+    fn change<R>(&mut self, host: usize, change: impl FnOnce(&mut BTreeSet<PkiId>) -> R) {
+        let (alive, others) = (&mut self.alive[host], self.acquaintances[host]);
+        let was_complete = alive.len() >= others;
+        change(alive);
+        self.complete -= usize::from(was_complete);
+        self.complete += usize::from(alive.len() >= others);
+    }
+
+    /// Says whether everybody's node holds everybody alive whom it may know.
+    #[must_use]
+    pub fn is_membership_full(&self) -> bool {
+        self.complete == self.alive.len()
     }
 
     pub(super) fn delivered(&mut self, latency: Duration) {
@@ -94,7 +114,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_at_most_an_eighth_too_high() {
-        let mut metrics = Metrics::new(0);
+        let mut metrics = Metrics::new(Vec::new());
         assert_eq!(metrics.delivery(500), None);
         for micros in 1..=1000 {
             metrics.delivered(Duration::from_micros(micros * 100));

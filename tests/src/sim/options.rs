@@ -13,8 +13,10 @@ pub struct Options {
     pub seed: u64,
     /// How many peers there are, dealt to the organisations in turn.
     pub peers: usize,
-    /// How many organisations there are, at most 26.
+    /// How many organisations there are.
     pub orgs: usize,
+    /// Whether membership is learnt once, at the start, and then held.
+    pub is_static: bool,
     /// How long faults strike before all is healed.
     pub duration: Duration,
     /// Which faults may strike.
@@ -46,6 +48,7 @@ impl Options {
             seed,
             peers: 16,
             orgs: 2,
+            is_static: false,
             duration: Duration::from_secs(600),
             faults: Faults::NONE,
             scheme: Scheme::Mac,
@@ -63,14 +66,19 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// If there are no peers, no organisations or more of these than peers or letters.
+    /// If there are no peers, no organisations or more of these than peers, or faults where
+    /// membership is not kept up.
     pub fn check(&self) -> Result<(), String> {
-        if self.orgs == 0 || self.orgs > 26 || self.peers < self.orgs {
-            let Self { peers, orgs, .. } = self;
+        let Self { peers, orgs, .. } = *self;
+        if orgs == 0 || peers < orgs {
             return Err(format!(
-                "{peers} peers of {orgs} organisations: expected 1 to 26 \
-                 organisations and no fewer peers"
+                "{peers} peers of {orgs} organisations: expected at least one organisation and no \
+                 fewer peers"
             ));
+        }
+        if self.is_static && self.faults != Faults::NONE {
+            let faults = self.faults;
+            return Err(format!("faults {faults} on a static membership: expected none"));
         }
         if self.peers > 10_000 {
             return Err(format!("{} peers: expected at most 10000", self.peers));

@@ -72,6 +72,11 @@ impl World {
         self.plan_control(pause, Control::Block);
     }
 
+    /// Begins the making of blocks, where it has not begun by itself.
+    pub(super) fn begin_blocks(&mut self) {
+        self.plan_control(Duration::ZERO, Control::Block);
+    }
+
     /// Ends the making of blocks.
     pub fn close_orderers(&mut self) {
         self.orderer.is_closed = true;

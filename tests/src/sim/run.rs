@@ -75,14 +75,32 @@ pub struct Failure {
 /// If the options make no sense. A run that fails is reported, not an error.
 pub fn run(options: &Options, mut progress: impl FnMut(Duration)) -> Result<Report, String> {
     let mut world = World::new(options.clone())?;
-    let step = Duration::from_secs(5);
-    while world.elapsed() < options.duration && world.violation().is_none() {
-        world.run_for(step.min(options.duration - world.elapsed()));
+    if options.is_static {
+        meet(&mut world, &mut progress);
+    }
+    let (step, end) = (Duration::from_secs(5), world.elapsed() + options.duration);
+    while world.elapsed() < end && world.violation().is_none() {
+        world.run_for(step.min(end - world.elapsed()));
         progress(world.elapsed());
     }
     let healed = heal(&mut world, options, &mut progress);
     let (samples, logs) = (world.samples.take(), world.recorder.finish());
     Ok(Report { samples, logs, ..report(&world, options, healed) })
+}
+
+/// Waits until everybody knows all whom it may know, and lets blocks come from then on.
+fn meet(world: &mut World, progress: &mut impl FnMut(Duration)) {
+    while world.violation().is_none() {
+        if world.metrics().is_membership_full() && unmet(world).is_empty() {
+            return world.begin_blocks();
+        }
+        if world.elapsed() > MEETING_MAX {
+            let lacking = unmet(world);
+            world.object("all meet at the start", involved(&lacking), summary(&lacking));
+        }
+        world.run_for(Duration::from_secs(1));
+        progress(world.elapsed());
+    }
 }
 
 /// Ends all faults and waits until all is as it must be, and for a while longer.
@@ -174,6 +192,7 @@ fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report 
 
 fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
     let Options { seed, peers, orgs, duration, faults, scheme, .. } = options;
+    let is_static = if options.is_static { " --static" } else { "" };
     let minutes = duration.as_secs_f64() / 60.0;
     let pause = options.block_interval.as_secs_f64();
     Failure {
@@ -182,11 +201,14 @@ fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
         command: format!(
             "cargo run --release -p gossip-tests --bin sim -- --seed {seed} --peers {peers} \
              --orgs {orgs} --minutes {minutes} --block-seconds {pause} --faults {faults} \
-             --crypto {scheme}"
+             --crypto {scheme}{is_static}"
         ),
         trace: world.trace(&violation.hosts, options.trace),
     }
 }
+
+/// By when all must know each other where membership is learnt once.
+const MEETING_MAX: Duration = Duration::from_secs(120);
 
 /// The configuration that every node has but for who it is.
 fn defaults() -> Config {

@@ -100,6 +100,7 @@ impl World {
         let fork = |stream| Draws::patched(options.seed, stream, &options.patches);
         let layout = Layout::new(&options);
         let recorded = options.record.as_deref().map(|name| layout.host(name)).transpose()?;
+        let acquaintances = (0..options.peers).map(|host| layout.acquaintances(host));
         let mut world = Self {
             now: BEGINNING,
             authority: authority(&options, &layout),
@@ -118,7 +119,7 @@ impl World {
             is_healed: false,
             fired: Fired::default(),
             memory: Memory::default(),
-            metrics: Metrics::new(options.peers),
+            metrics: Metrics::new(acquaintances.collect()),
             trace: Trace::new(4096.max(options.trace * 64)),
             recorder: Recorder::new(recorded),
             samples: options.samples.then(Samples::default),
@@ -433,14 +434,9 @@ impl World {
             }
             _ => {}
         }
-        if self.metrics.full_membership.is_none() && self.is_membership_full() {
+        if self.metrics.full_membership.is_none() && self.metrics.is_membership_full() {
             self.metrics.full_membership = Some(self.elapsed());
         }
-    }
-
-    fn is_membership_full(&self) -> bool {
-        let all = self.hosts.len() - 1;
-        self.metrics.alive.iter().all(|alive| alive.len() >= all)
     }
 
     /// Looks into a node from outside, as an operator would.
@@ -502,14 +498,15 @@ impl World {
         }
         host.generation += 1;
         host.tick_at = None;
-        let limits = &self.options.limits;
-        let config = host.config(ix, &self.layout, self.now, limits, &mut self.draws.hosts);
+        let draws = &mut self.draws.hosts;
+        let config = host.config(ix, &self.layout, self.now, &self.options, draws);
         host.incarnation = config.wall_clock;
         let wall = host.wall(self.now);
+        let (inside, outside) = (config.endpoint.clone(), config.external_endpoint.clone());
         let seen = Seen::Started {
             pki_id: config.pki_id,
             wall: config.wall_clock,
-            endpoints: (&self.layout.internal(ix), &self.layout.external(ix)),
+            endpoints: (&inside, outside.as_ref()),
             limits: &config.limits.clone(),
         };
         self.recorder.started(ix, &config, self.now);

@@ -58,7 +58,8 @@ fn membership(world: &World, host: usize, honest: &[usize]) -> Vec<Unmet> {
         let what = format!("{} holds a revoked identity of {} alive", names[host], names[of]);
         Unmet { host, of, what }
     });
-    let lacks = |of: &&usize| **of != host && alive.binary_search(&world.pki_id(**of)).is_err();
+    let is_met = |of: usize| alive.binary_search(&world.pki_id(of)).is_ok();
+    let lacks = |of: &&usize| **of != host && world.layout().may_meet(host, **of) && !is_met(**of);
     let unmet = |of: &usize| {
         let what = format!("{} does not hold {} alive", names[host], names[*of]);
         Unmet { host, of: *of, what }
@@ -79,7 +80,10 @@ fn ledger(world: &World, host: usize, channel: usize, honest: &[usize]) -> Vec<U
     let told = node.channel_peers(id).unwrap_or_default();
     let told: BTreeMap<PkiId, u64> =
         told.into_iter().map(|peer| (peer.member.pki_id, peer.ledger_height)).collect();
-    for of in honest.iter().filter(|of| **of != host && world.is_member(**of, channel)) {
+    // On a static membership nobody is told of a height after the start.
+    let is_told = |of: &&usize| **of != host && layout.may_meet(host, **of);
+    let others = honest.iter().filter(is_told).filter(|_| all == 0 || !world.options.is_static);
+    for of in others.filter(|of| world.is_member(**of, channel)) {
         let other = &layout.names[*of];
         match told.get(&world.pki_id(*of)) {
             Some(told) if *told == all => {}

@@ -36,8 +36,8 @@ pub enum Seen<'a> {
         pki_id: PkiId,
         /// Its wall clock.
         wall: UnixTime,
-        /// Where it listens: for its organisation, and for others.
-        endpoints: (&'a Endpoint, &'a Endpoint),
+        /// Where it listens: for its organisation, and for others if it does.
+        endpoints: (&'a Endpoint, Option<&'a Endpoint>),
         /// Its bounds.
         limits: &'a Limits,
     },

@@ -114,7 +114,7 @@ impl Check for Authors {
             Seen::Started { pki_id, endpoints: (internal, external), .. } => {
                 self.own[host] = Some(pki_id);
                 let said = self.said.entry(pki_id).or_default();
-                said.endpoints.extend([internal.clone(), external.clone()]);
+                said.endpoints.extend([internal].into_iter().chain(external).cloned());
                 Ok(())
             }
             Seen::Signed { payload } => {
