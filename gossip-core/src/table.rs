@@ -8,7 +8,8 @@ pub struct Table {
     /// What is in it.
     pub name: &'static str,
     /// How much: bytes if the name says so, else things. Of several tables of a kind, such as those
-    /// of each connection or channel, this is the size of the largest.
+    /// of each connection or channel, this is the size of the largest. Where one thing may exceed a
+    /// bound of bytes, the last is not counted.
     pub size: usize,
     /// The most that may be in it, which follows from the configuration.
     pub max: usize,

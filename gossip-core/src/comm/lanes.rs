@@ -99,10 +99,9 @@ impl Lanes {
 
     fn push_gossip(&mut self, frame: Frame, limits: &Limits) -> Pushed {
         let mut displaced = u64::from(self.gossip.replace(&frame));
-        if displaced > 0 {
-            return Pushed::Displaced(displaced);
+        if displaced == 0 {
+            self.gossip.push(frame);
         }
-        self.gossip.push(frame);
         while self.gossip.frames.len() > limits.gossip_frames_max
             || (self.gossip.bytes > limits.gossip_bytes_max && self.gossip.frames.len() > 1)
         {
@@ -134,9 +133,12 @@ impl Lanes {
         self.control.frames.len() + self.reply.frames.len() + self.gossip.frames.len()
     }
 
-    /// Counts the frames in each lane: control, reply, gossip.
-    pub(crate) fn lens(&self) -> [usize; 3] {
-        [&self.control, &self.reply, &self.gossip].map(|queue| queue.frames.len())
+    /// Counts the frames in each lane, and their bytes but for those of the last: control, reply,
+    /// gossip.
+    pub(crate) fn sizes(&self) -> [(usize, usize); 3] {
+        [&self.control, &self.reply, &self.gossip].map(|Queue { frames, bytes }| {
+            (frames.len(), bytes - frames.back().map_or(0, |last| last.bytes.len()))
+        })
     }
 
     /// Moves everything that waits in `other` behind what waits here, as far as it fits.

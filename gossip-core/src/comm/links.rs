@@ -30,9 +30,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Counts the frames that wait in each lane: control, reply, gossip.
-    pub(super) fn waiting(&self) -> [usize; 3] {
-        self.lanes.lens()
+    /// Counts what waits, by [lane](Lanes::sizes).
+    pub(super) fn waiting(&self) -> [(usize, usize); 3] {
+        self.lanes.sizes()
     }
 
     fn is_idle(&self, now: Instant) -> bool {

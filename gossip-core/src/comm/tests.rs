@@ -79,6 +79,22 @@ fn a_full_gossip_lane_drops_its_oldest() {
 }
 
 #[test]
+fn newer_news_that_is_longer_keeps_the_bounds() {
+    let mut lanes = Lanes::default();
+    let limits = Limits { gossip_bytes_max: 10, ..Limits::default() };
+    let about = |byte, text: &'static str| {
+        let bytes = Bytes::from_static(text.as_bytes());
+        Frame::about(Topic::Alive(PkiId::new([byte; 32])), bytes)
+    };
+    for byte in 0..5 {
+        lanes.push(Lane::Gossip, about(byte, "12"), &limits);
+    }
+    let longer = about(4, "much longer");
+    assert_eq!(lanes.push(Lane::Gossip, longer, &limits), Pushed::Displaced(5));
+    assert_eq!(drain(&mut lanes), sent(&["much longer"]));
+}
+
+#[test]
 fn a_full_reply_lane_drops_the_newest() {
     let mut lanes = Lanes::default();
     let limits = Limits { reply_frames_max: 2, reply_bytes_max: 5, ..Limits::default() };

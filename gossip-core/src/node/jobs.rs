@@ -72,6 +72,10 @@ impl Jobs {
             }
             self.deadlines.pop_front();
         }
+        // One that is lost holds up the others' times for long: they must not pile up behind it.
+        if self.deadlines.len() > 2 * self.pending.len() + ANSWERED_MAX {
+            self.deadlines.retain(|(_, id)| self.pending.contains_key(id));
+        }
         purpose
     }
 
@@ -83,5 +87,38 @@ impl Jobs {
     pub(super) fn clear(&mut self) {
         self.pending.clear();
         self.deadlines.clear();
+    }
+}
+
+/// How many answered jobs' times may wait, beside as many as there are jobs.
+const ANSWERED_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    /// An answer that never comes must not keep the time of every later job.
+    #[test]
+    fn one_lost_job_does_not_let_the_others_pile_up() {
+        let mut jobs = Jobs::default();
+        let begin = |jobs: &mut Jobs, second| {
+            let payload = Bytes::new();
+            let kind = JobKind::Sign { payload: payload.clone() };
+            let deadline = Instant::ZERO + Duration::from_secs(second);
+            jobs.begin(kind, Purpose::SignAlive { payload }, deadline).id()
+        };
+        let lost = begin(&mut jobs, 30);
+        for second in 31..10_000 {
+            let done = begin(&mut jobs, second);
+            assert!(jobs.end(done).is_some());
+            assert!(jobs.deadlines.len() < 1000, "{} wait", jobs.deadlines.len());
+        }
+        let late = begin(&mut jobs, 20_000);
+        let first = Instant::ZERO + Duration::from_secs(30);
+        assert_eq!(jobs.next_deadline(), Some((first, lost)));
+        assert!(jobs.end(lost).is_some());
+        assert_eq!(jobs.next_deadline().map(|(_, id)| id), Some(late));
     }
 }
