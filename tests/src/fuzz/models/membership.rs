@@ -16,7 +16,7 @@ use prost::Message as _;
 use super::rig::{Rig, Sent, alive, frame, is_ours, message, pki_of, unsigned};
 use crate::fuzz::choices::Choices;
 
-/// Takes bytes as what four peers say of each other, and when.
+/// Takes bytes as what five peers say of each other, and when.
 pub(in crate::fuzz) fn membership(bytes: &[u8]) {
     if let Err(difference) = compare(bytes, &Rules::default()) {
         panic!("{difference}");
@@ -33,6 +33,8 @@ struct Rules {
     is_newer: fn(Stamp, Stamp) -> bool,
     /// Whether a message that came in an exchange is passed on when it is pushed later (D-12).
     passes_on_known: bool,
+    /// How many peers there is room for: of the dead, the one that was silent longest makes some.
+    members_max: usize,
     /// Whether peers of other organisations are told of those of ours (D-29).
     tells_others: bool,
 }
@@ -47,6 +49,7 @@ impl Default for Rules {
                     || one.incarnation == other.incarnation && one.sequence > other.sequence
             },
             passes_on_known: true,
+            members_max: MEMBERS_MAX,
             tells_others: true,
         }
     }
@@ -56,8 +59,18 @@ impl Default for Rules {
 #[derive(Clone, Copy, Debug)]
 enum Peer {
     Unknown,
-    Known { stamp: Stamp, pushed: Option<Stamp>, seen: Instant, is_alive: bool },
-    Forgotten { stamp: Stamp, seen: Instant },
+    Known {
+        stamp: Stamp,
+        pushed: Option<Stamp>,
+        seen: Instant,
+        is_alive: bool,
+    },
+    /// Its words so far are refused until some time from then on, and a span later at most.
+    Forgotten {
+        stamp: Stamp,
+        then: Instant,
+        span: Duration,
+    },
 }
 
 struct Model<'a> {
@@ -73,6 +86,7 @@ fn compare(bytes: &[u8], rules: &Rules) -> Result<(), String> {
         config.alive_expiration_timeout = EXPIRATION;
         config.msg_expiration_factor = FACTOR;
         config.propagate_peer_num = PEERS.into();
+        config.limits.members_max = MEMBERS_MAX;
     });
     (0..PEERS).for_each(|peer| rig.meet(peer));
     let (peers, owed) = ([Peer::Unknown; PEERS as usize], BTreeSet::new());
@@ -178,6 +192,9 @@ impl Model<'_> {
         };
         let response = MembershipResponse { alive: envelopes(&living), dead: envelopes(&dead) };
         self.settle()?;
+        // One that is known as the list comes is old news, even if it makes room for another in it.
+        let is_known = |(of, _): &(u8, _)| matches!(self.peers[*of as usize], Peer::Known { .. });
+        let dead: Vec<_> = dead.into_iter().filter(|element| !is_known(element)).collect();
         self.rig.send(from, unsigned(message(Tag::Empty, "", Content::MemRes(response))));
         for (of, (stamp, _)) in living.into_iter().filter(|(_, (_, holds))| *holds) {
             self.heard(of, stamp, false);
@@ -195,6 +212,9 @@ impl Model<'_> {
         let seen_pushed = |pushed: Option<Stamp>| pushed.is_some_and(|pushed| !is_newer(pushed));
         let note = |pushed| if is_pushed { Some(stamp) } else { pushed };
         let fresh = |pushed| Peer::Known { stamp, pushed: note(pushed), seen: now, is_alive: true };
+        if !self.has_room(of, stamp) {
+            return false;
+        }
         let (is_news, peer) = match self.peers[of as usize] {
             Peer::Unknown => (true, fresh(None)),
             Peer::Forgotten { stamp: last, .. } if is_newer(last) => (true, fresh(Some(last))),
@@ -210,8 +230,35 @@ impl Model<'_> {
         is_pushed && is_news
     }
 
+    /// Says whether there is room for a peer, and makes some if it is not known and spoke anew.
+    fn has_room(&mut self, of: u8, stamp: Stamp) -> bool {
+        match self.peers[of as usize] {
+            Peer::Known { .. } => return true,
+            Peer::Forgotten { stamp: last, .. } if !(self.rules.is_newer)(stamp, last) => {
+                return true;
+            }
+            Peer::Forgotten { .. } | Peer::Unknown => {}
+        }
+        let known = |peer: &&Peer| matches!(peer, Peer::Known { .. });
+        if self.peers.iter().filter(known).count() < self.rules.members_max {
+            return true;
+        }
+        let dead = (0..PEERS).filter_map(|of| match self.peers[of as usize] {
+            Peer::Known { stamp, seen, is_alive: false, .. } => Some((seen, pki_of(of), of, stamp)),
+            Peer::Known { .. } | Peer::Forgotten { .. } | Peer::Unknown => None,
+        });
+        let Some((_, _, oldest, stamp)) = dead.min() else { return false };
+        let memory = self.rules.memory;
+        let forgotten = Peer::Forgotten { stamp, then: self.rig.now + memory, span: memory / 100 };
+        self.peers[oldest as usize] = forgotten;
+        true
+    }
+
     /// Takes a statement of a peer that somebody holds dead (D-34, D-36).
     fn heard_dead(&mut self, of: u8, stamp: Stamp) {
+        if !self.has_room(of, stamp) {
+            return;
+        }
         let pushed = match self.peers[of as usize] {
             Peer::Unknown => None,
             Peer::Forgotten { stamp: last, .. } if (self.rules.is_newer)(stamp, last) => Some(last),
@@ -225,10 +272,14 @@ impl Model<'_> {
     fn skip_doubt(&mut self) -> Result<(), String> {
         let Rules { memory, .. } = *self.rules;
         let is_doubtful = |peer: &Peer, now: Instant| match *peer {
-            Peer::Forgotten { seen, .. } => now - seen > memory * 2,
+            Peer::Forgotten { then, .. } => now >= then,
             Peer::Known { .. } | Peer::Unknown => false,
         };
-        while self.peers.iter().any(|peer| is_doubtful(peer, self.rig.now)) {
+        let is_forgotten = |peer: &&Peer| matches!(peer, Peer::Forgotten { .. });
+        // Of too many it forgets some.
+        let are_many = |peers: &[Peer]| peers.iter().filter(is_forgotten).count() > MEMBERS_MAX;
+        while are_many(&self.peers) || self.peers.iter().any(|peer| is_doubtful(peer, self.rig.now))
+        {
             self.rig.pass(memory / 50);
             self.settle()?;
         }
@@ -267,13 +318,13 @@ impl Model<'_> {
         let Rules { expiration, memory, .. } = *self.rules;
         match (peer, found) {
             (Peer::Unknown, None) => Ok(peer),
-            (Peer::Forgotten { seen, .. }, None) => {
-                // It was forgotten, and its memory ends, at looks that are so far apart.
-                let is_over = self.rig.now - seen > memory * 2 + memory / 50;
+            (Peer::Forgotten { then, span, .. }, None) => {
+                let is_over = self.rig.now > then + span;
                 Ok(if is_over { Peer::Unknown } else { peer })
             }
             (Peer::Known { stamp, seen, .. }, None) => match self.rig.now - seen > memory {
-                true => Ok(Peer::Forgotten { stamp, seen }),
+                // It was forgotten, and its memory ends, at looks that are so far apart.
+                true => Ok(Peer::Forgotten { stamp, then: seen + memory * 2, span: memory / 50 }),
                 false => Err("forgotten too early"),
             },
             (Peer::Known { stamp, .. }, Some((other, _))) if stamp != other => {
@@ -393,8 +444,12 @@ fn statement(choices: &mut Choices<'_>) -> (Stamp, bool) {
     (Stamp { incarnation, sequence }, choices.index(8) > 0)
 }
 
-/// Three of our organisation, the last of which is not to be reached from outside, and another.
-const PEERS: u8 = 4;
+/// Three of our organisation, the last of which is not to be reached from outside, one of another,
+/// and another of ours.
+const PEERS: u8 = 5;
+
+/// There is no room for one of them.
+const MEMBERS_MAX: usize = 4;
 
 const EXPIRATION: Duration = Duration::from_secs(10);
 
@@ -426,6 +481,8 @@ mod tests {
             Rules { is_newer: |one, other| one >= other, ..Rules::default() },
             Rules { is_newer: |one, other| one.sequence > other.sequence, ..Rules::default() },
             Rules { passes_on_known: false, ..Rules::default() },
+            Rules { members_max: MEMBERS_MAX + 1, ..Rules::default() },
+            Rules { members_max: MEMBERS_MAX - 1, ..Rules::default() },
             Rules { tells_others: false, ..Rules::default() },
         ];
         for (number, flaw) in flaws.iter().enumerate() {

@@ -37,6 +37,8 @@ struct Rules {
     interval: Duration,
     /// How many hellos of one peer are honoured at once.
     hellos_max: usize,
+    /// How many items of one update are sent, and how many looked at.
+    items_max: usize,
     /// Whether others may learn of whom they cannot reach (P-46).
     tells_hidden: bool,
     /// Whether what does not hold is stored.
@@ -50,6 +52,7 @@ impl Default for Rules {
             response_wait: Duration::from_secs(2),
             interval: INTERVAL * 9 / 8,
             hellos_max: HELLOS_MAX,
+            items_max: ITEMS_MAX,
             tells_hidden: false,
             takes_forgeries: false,
         }
@@ -88,6 +91,7 @@ fn compare(bytes: &[u8], rules: &Rules) -> Result<(), String> {
         config.identity_usage_threshold = Duration::from_secs(100_000);
         config.pull_interval = INTERVAL;
         config.limits.pull_hellos_max = HELLOS_MAX;
+        config.limits.pull_items_max = ITEMS_MAX;
     });
     for peer in 0..PEERS {
         rig.meet(peer);
@@ -164,7 +168,7 @@ impl Model<'_> {
         let (now, wait) = (self.rig.now, self.rules.response_wait);
         let Some(round) = self.round(from, nonce) else { return self.look(&mut Vec::new()) };
         let age = round.requested_at.map(|at| now - at);
-        for (of, holds) in items {
+        for (of, holds) in items.into_iter().take(self.rules.items_max) {
             if self.served.get(&of) == Some(&true) {
                 continue;
             }
@@ -235,7 +239,10 @@ impl Model<'_> {
             self.hellos.get(&from).is_some_and(|hellos| hellos.iter().any(is_current));
         let may_have =
             |of: &u8| is_honoured && self.served.contains_key(of) && self.may_learn(from, *of);
-        let expected: BTreeSet<u8> = ids.into_iter().filter(may_have).collect();
+        let mut expected: Vec<u8> = ids.into_iter().filter(may_have).collect();
+        expected.sort_by_key(|of| pki_of(*of));
+        expected.truncate(self.rules.items_max);
+        let expected: BTreeSet<u8> = expected.into_iter().collect();
         let mut answers = Vec::new();
         self.look(&mut answers)?;
         let sent = match answers.as_slice() {
@@ -430,6 +437,8 @@ const PEERS_ASKED: usize = 3;
 
 const HELLOS_MAX: usize = 2;
 
+const ITEMS_MAX: usize = 3;
+
 const STEPS_MAX: usize = 200;
 
 #[cfg(test)]
@@ -455,6 +464,8 @@ mod tests {
             Rules { response_wait: second * 3, ..Rules::default() },
             Rules { interval: INTERVAL * 15 / 16, ..Rules::default() },
             Rules { hellos_max: HELLOS_MAX + 1, ..Rules::default() },
+            Rules { items_max: ITEMS_MAX + 1, ..Rules::default() },
+            Rules { items_max: ITEMS_MAX - 1, ..Rules::default() },
             Rules { tells_hidden: true, ..Rules::default() },
             Rules { takes_forgeries: true, ..Rules::default() },
         ];
