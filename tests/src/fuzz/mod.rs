@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "block", run: trust::block },
     Target { name: "configuration", run: trust::configuration },
     Target { name: "cluster", run: cluster::cluster },
+    Target { name: "bounds", run: models::bounds },
     Target { name: "membership", run: models::membership },
     Target { name: "pull", run: models::pull },
     Target { name: "stores", run: models::stores },

@@ -299,7 +299,7 @@ fn answered(job: Job, choices: &mut Choices<'_>) -> Completion {
 }
 
 /// Bounds that a few messages reach.
-fn narrow_limits() -> Limits {
+pub(super) fn narrow_limits() -> Limits {
     Limits {
         connections_max: 5,
         handshake_frames_max: 2,
@@ -309,7 +309,7 @@ fn narrow_limits() -> Limits {
         control_frames_max: 3,
         control_bytes_max: 600,
         reply_frames_max: 2,
-        reply_bytes_max: 300,
+        reply_bytes_max: 80,
         gossip_frames_max: 2,
         gossip_bytes_max: 300,
         claims_per_connection_max: 2,
@@ -321,6 +321,8 @@ fn narrow_limits() -> Limits {
         contacts_max: 1,
         elements_max: 4,
         leaders_max: 1,
+        channels_max: 2,
+        requests_max: 2,
         foreign_state_info_max: 1,
         buffered_blocks_max: 2,
         buffered_bytes_max: 200,

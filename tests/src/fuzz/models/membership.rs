@@ -181,10 +181,12 @@ impl Model<'_> {
     /// A peer says who is alive and who is dead.
     fn respond(&mut self, choices: &mut Choices<'_>) -> Result<(), String> {
         let from = peer(choices);
+        // Each once: forged copies delay the honest one, and of the dead the first to hold counts.
+        let mut named = BTreeSet::new();
         let mut list = || {
             let count = choices.index(4);
             let elements = (0..count).map(|_| (peer(choices), statement(choices)));
-            elements.collect::<Vec<_>>()
+            elements.filter(|(of, _)| named.insert(*of)).collect::<Vec<_>>()
         };
         let (living, dead) = (list(), list());
         let envelopes = |list: &[(u8, (Stamp, bool))]| {

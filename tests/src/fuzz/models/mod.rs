@@ -3,12 +3,13 @@
 //!
 //! Where the rules leave a span of time, the model takes over what the node did in it.
 
+mod bounds;
 mod membership;
 mod pull;
 mod rig;
 mod stores;
 
-pub(super) use self::{membership::membership, pull::pull, stores::stores};
+pub(super) use self::{bounds::bounds, membership::membership, pull::pull, stores::stores};
 
 /// Makes inputs of no meaning, the same each time.
 #[cfg(test)]

@@ -376,7 +376,7 @@ impl Round {
 }
 
 /// Makes the identity message of a peer, or a forged one.
-fn item(of: u8, holds: bool) -> Envelope {
+pub(super) fn item(of: u8, holds: bool) -> Envelope {
     let (pki_id, cert) = (pki_of(of).to_wire(), identity_of(of).as_bytes().clone());
     let identity = PeerIdentity { pki_id, cert, metadata: Bytes::new() };
     signed(message(Tag::Empty, "", Content::PeerIdentity(identity)), holds)

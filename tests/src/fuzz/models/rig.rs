@@ -1,12 +1,12 @@
-//! A node that is driven by hand: its peers do what a model's input says, all jobs are done at
-//! once, and whatever it dials answers.
+//! A node that is driven by hand: its peers do what a model's input says, and whatever it dials
+//! answers. Jobs are done, and what it sends is read, at once, or when they are to be.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use gossip_core::{
-    Action, Command, Config, ConnId, DialId, DialPurpose, Endpoint, Event, Identity, Instant, Node,
-    Notice, OrgId, PkiId, Stamp, UnixTime,
+    Action, Command, CommandError, Config, ConnId, DialId, DialPurpose, Endpoint, Event, Identity,
+    Instant, Job, Node, Notice, OrgId, Outcome, PkiId, Stamp, UnixTime,
 };
 use gossip_proto::gossip::{
     AliveMessage, Envelope, GossipMessage, Member, PeerTime, Secret, SecretEnvelope,
@@ -27,6 +27,12 @@ pub(super) struct Rig {
     sent: Vec<Sent>,
     notices: Vec<Notice>,
     next_conn: u64,
+    /// Whether jobs and frames wait until [`work`](Self::work) and [`read`](Self::read).
+    is_lazy: bool,
+    jobs: Vec<Job>,
+    unread: Vec<ConnId>,
+    /// The most that was in each table, and its bound.
+    pub(super) fullest: BTreeMap<&'static str, (usize, usize)>,
 }
 
 /// A message that the node sent.
@@ -48,16 +54,57 @@ impl Rig {
         change(&mut config);
         let now = Instant::from_nanos(1);
         let node = Node::new(config, now).expect("a set-up that a node can run with");
-        let (conns, sent, notices) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut rig = Self { node, now, conns, sent, notices, next_conn: 1 };
+        let mut rig = Self {
+            node,
+            now,
+            conns: BTreeMap::new(),
+            sent: Vec::new(),
+            notices: Vec::new(),
+            next_conn: 1,
+            is_lazy: false,
+            jobs: Vec::new(),
+            unread: Vec::new(),
+            fullest: BTreeMap::new(),
+        };
         rig.drain();
         rig
     }
 
+    /// Lets jobs and frames wait from now on; and holds all tables to their bounds.
+    pub(super) fn be_lazy(&mut self) {
+        self.is_lazy = true;
+    }
+
+    /// Does one of the jobs that wait; or fails to.
+    pub(super) fn work(&mut self, place: usize, fails: bool) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let job = self.jobs.swap_remove(place % self.jobs.len());
+        let completion = match fails {
+            true => job.complete(Outcome::Failed("the pool is full".into())),
+            false => job.run(&Backend, &Backend),
+        };
+        self.handle(Event::JobDone(completion));
+    }
+
+    /// Lets all peers read what waits for them.
+    pub(super) fn read(&mut self) {
+        for conn in std::mem::take(&mut self.unread) {
+            self.handle(Event::Sent { conn, frames: 1 });
+        }
+    }
+
     /// Gives the node a command that it takes.
     pub(super) fn command(&mut self, command: Command) {
-        self.node.command(self.now, command).expect("a command that makes sense");
+        self.try_command(command).expect("a command that makes sense");
+    }
+
+    /// Gives the node a command that it may refuse.
+    pub(super) fn try_command(&mut self, command: Command) -> Result<(), CommandError> {
+        let result = self.node.command(self.now, command);
         self.drain();
+        result
     }
 
     /// Lets a peer connect, so that its identity is known.
@@ -112,8 +159,18 @@ impl Rig {
     }
 
     fn handle(&mut self, event: Event) {
-        self.node.handle(self.now, event);
+        self.give(event);
         self.drain();
+    }
+
+    fn give(&mut self, event: Event) {
+        self.node.handle(self.now, event);
+        let tables = self.is_lazy.then(|| self.node.tables());
+        for table in tables.into_iter().flatten() {
+            assert!(table.size <= table.max, "{table:?}");
+            let (most, _) = self.fullest.entry(table.name).or_insert((0, table.max));
+            *most = table.size.max(*most);
+        }
     }
 
     fn drain(&mut self) {
@@ -123,13 +180,10 @@ impl Rig {
                 Action::Send { conn, frame } => self.sent(conn, frame),
                 Action::Close { conn, .. } => {
                     self.conns.remove(&conn);
-                    let event = Event::Disconnected { conn, write_failed: false };
-                    self.node.handle(self.now, event);
+                    self.give(Event::Disconnected { conn, write_failed: false });
                 }
-                Action::Job(job) => {
-                    let completion = job.run(&Backend, &Backend);
-                    self.node.handle(self.now, Event::JobDone(completion));
-                }
+                Action::Job(job) if self.is_lazy => self.jobs.push(job),
+                Action::Job(job) => self.give(Event::JobDone(job.run(&Backend, &Backend))),
                 Action::Notify(notice) => self.notices.push(notice),
             }
         }
@@ -142,8 +196,7 @@ impl Rig {
         match peer.filter(|_| purpose != DialPurpose::Ping) {
             Some(peer) => drop(self.connect(peer, Some(dial))),
             None => {
-                let event = Event::DialFailed { dial, error: "nobody is there".into() };
-                self.node.handle(self.now, event);
+                self.give(Event::DialFailed { dial, error: "nobody is there".into() });
             }
         }
     }
@@ -154,7 +207,10 @@ impl Rig {
             let message = GossipMessage::decode(envelope.payload).expect("a message");
             self.sent.push(Sent { at: self.now, to: *peer, message });
         }
-        self.node.handle(self.now, Event::Sent { conn, frames: 1 });
+        match self.is_lazy {
+            true => self.unread.push(conn),
+            false => self.give(Event::Sent { conn, frames: 1 }),
+        }
     }
 }
 

@@ -102,7 +102,7 @@ fn compare(bytes: &[u8], rules: &Rules) -> Result<(), String> {
     for peer in PEERS {
         rig.meet(peer);
         rig.send(peer, frame(&alive(peer, FIRST, true)));
-        rig.send(peer, frame(&info(peer, FIRST, 1, false, true)));
+        rig.send(peer, frame(&info(CHANNEL, peer, FIRST, 1, false, true)));
     }
     rig.take_notices();
     let infos = PEERS.into_iter().map(|peer| (peer, (FIRST, 1, false))).collect();
@@ -248,7 +248,7 @@ impl Model<'_> {
         if holds && is_new && !(author == MORTAL && self.is_expired()) {
             self.infos.insert(author, (stamp, height, left));
         }
-        self.rig.send(PEERS[0], frame(&info(author, stamp, height, left, holds)));
+        self.rig.send(PEERS[0], frame(&info(CHANNEL, author, stamp, height, left, holds)));
     }
 
     // Identities.
@@ -344,10 +344,17 @@ fn block(number: u64, is_good: bool) -> Envelope {
     Envelope { payload, ..Envelope::default() }
 }
 
-/// Makes what a peer says of itself in the channel.
-fn info(author: u8, stamp: Stamp, height: u64, left: bool, holds: bool) -> Envelope {
+/// Makes what a peer says of itself in a channel.
+pub(super) fn info(
+    channel: &str,
+    author: u8,
+    stamp: Stamp,
+    height: u64,
+    left: bool,
+    holds: bool,
+) -> Envelope {
     let pki_id = pki_of(author).to_wire();
-    let mac = Sha256::new().chain_update(&pki_id).chain_update(CHANNEL).finalize();
+    let mac = Sha256::new().chain_update(&pki_id).chain_update(channel).finalize();
     let properties =
         Properties { ledger_height: height, left_channel: left, ..Properties::default() };
     let info = StateInfo {
