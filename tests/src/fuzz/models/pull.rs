@@ -174,7 +174,7 @@ impl Model<'_> {
             }
             if !holds && !self.rules.takes_forgeries {
                 self.forged.insert((from, of), now);
-            } else if age.is_some_and(|age| age <= wait) {
+            } else if age.is_some_and(|age| age < wait) {
                 // What was not asked for may be taken or not.
                 self.served.insert(of, asked.contains(&of));
             }

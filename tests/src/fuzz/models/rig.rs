@@ -52,7 +52,7 @@ impl Rig {
         config.tls = false;
         config.block_tree = false;
         change(&mut config);
-        let now = Instant::from_nanos(1);
+        let now = BEGINNING;
         let node = Node::new(config, now).expect("a set-up that a node can run with");
         let mut rig = Self {
             node,
@@ -279,8 +279,11 @@ pub(super) fn pki(identity: &Identity) -> PkiId {
 /// The node itself.
 pub(super) const NODE: u8 = 255;
 
-/// When a node starts, on the wall clock.
-pub(super) const START: UnixTime = UnixTime::from_secs(1_700_000_000);
+/// When the node starts.
+pub(super) const BEGINNING: Instant = Instant::from_nanos(1);
+
+/// The same on the wall clock.
+const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 
 /// A signature that holds, whatever it is of.
 const GOOD: Bytes = Bytes::from_static(&[0]);

@@ -16,7 +16,9 @@ use gossip_proto::gossip::{
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::rig::{NODE, Rig, Sent, alive, frame, message, pki_of, signed, time, unsigned};
+use super::rig::{
+    BEGINNING, NODE, Rig, Sent, alive, frame, message, pki_of, signed, time, unsigned,
+};
 use crate::fuzz::{
     choices::Choices,
     node::{OURS, THEIRS},
@@ -294,7 +296,7 @@ impl Model<'_> {
     }
 
     fn is_expired(&self) -> bool {
-        self.rig.now - Instant::ZERO > self.rules.expiry
+        self.rig.now - BEGINNING > self.rules.expiry
     }
 
     // What can be seen.
