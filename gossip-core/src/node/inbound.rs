@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use gossip_proto::gossip::{
-    DataMessage, Envelope, GossipMessage, MembershipRequest, StateInfo as WireStateInfo,
-    StateInfoPullRequest, gossip_message::Content,
+    DataMessage, Envelope, GossipMessage, MembershipRequest, StateInfoPullRequest,
+    gossip_message::Content,
 };
 use prost::Message as _;
 
@@ -13,7 +13,7 @@ use crate::{
     ConnId, Fault, Notice, PkiId,
     channel::BlockFate,
     comm::{Frame, Lane, Progress},
-    wire::{self, Alive, StateInfo},
+    wire::{self, Alive, Plain, StateInfo, Tag},
 };
 
 use super::{
@@ -60,13 +60,24 @@ impl Node {
 
     /// Takes a frame of an authenticated peer.
     fn on_frame(&mut self, origin: Origin, frame: Bytes) -> Result<(), Fault> {
+        let limits = &self.config.limits;
+        match wire::plain(&frame, limits.member_bytes_max, limits.state_info_bytes_max) {
+            Some(Plain::Alive { alive, tag }) => {
+                check_tag(tag, Tag::Empty)?;
+                let role = AliveRole::Pushed;
+                return self.admit(origin.claim(What::Alive { alive, role }));
+            }
+            Some(Plain::Info { info, tag }) => {
+                check_tag(tag, Tag::ChanOrOrg)?;
+                return self.on_state_info(origin, info);
+            }
+            Some(Plain::List(list)) => return self.on_list(origin, list),
+            None => {}
+        }
         let Ok(envelope) = Envelope::decode(frame.clone()) else {
             self.end(origin.conn, Fault::Undecodable);
             return Ok(());
         };
-        if let Some(list) = wire::list(&envelope.payload) {
-            return self.on_list(origin, list);
-        }
         let message = match wire::open(&envelope) {
             Ok(message) => message,
             // Fabric decodes some that we do not, and so relays them: no fault of the relayer.
@@ -94,7 +105,11 @@ impl Node {
             }
             Content::MemReq(request) => self.on_membership_request(origin, request, nonce),
             Content::MemRes(response) => self.on_membership_response(origin, &response, nonce),
-            Content::StateInfo(info) => self.on_state_info(origin, frame, envelope, info),
+            Content::StateInfo(info) => {
+                let bytes_max = self.config.limits.state_info_bytes_max;
+                let info = StateInfo::parse(Some(frame), envelope, info, bytes_max)?;
+                self.on_state_info(origin, info)
+            }
             Content::StateInfoPullReq(request) => self.on_state_info_request(origin, &request),
             Content::StateSnapshot(snapshot) => self.on_snapshot(origin, &channel, &snapshot),
             Content::DataMsg(data) => self.on_block(origin, frame, &channel, data),
@@ -137,7 +152,8 @@ impl Node {
     ) -> Result<(), Fault> {
         let envelope = request.self_information.ok_or(Fault::Malformed)?;
         // A copy of its own: while it waits it must not keep the request alive.
-        let alive = Alive::parse_nested(envelope, self.config.limits.member_bytes_max)?.compact();
+        let bytes_max = self.config.limits.member_bytes_max;
+        let alive = Alive::parse_element(&envelope.encode_to_vec(), bytes_max)?;
         if alive.pki_id != origin.from {
             return Err(Fault::NotTheSender);
         }
@@ -145,15 +161,7 @@ impl Node {
     }
 
     /// Takes a StateInfo: for a channel of ours, or to be relayed inside our organisation (N-12).
-    fn on_state_info(
-        &mut self,
-        origin: Origin,
-        frame: Bytes,
-        envelope: Envelope,
-        info: WireStateInfo,
-    ) -> Result<(), Fault> {
-        let bytes_max = self.config.limits.state_info_bytes_max;
-        let info = StateInfo::parse(Some(frame), envelope, info, bytes_max)?;
+    fn on_state_info(&mut self, origin: Origin, info: StateInfo) -> Result<(), Fault> {
         let channel = self.channel_of_mac(&info.pki_id, &info.mac);
         match channel {
             Some(ix) => self.check_sender(ix, &origin.from)?,
@@ -274,6 +282,10 @@ impl Node {
         peers.extend(self.discovery.alive().map(|(pki_id, _)| *pki_id));
         peers
     }
+}
+
+pub(super) fn check_tag(tag: i32, required: Tag) -> Result<(), Fault> {
+    (tag == required as i32).then_some(()).ok_or(Fault::IllegalTag)
 }
 
 /// Says whether a message's tag is not checked, since the main path never sees it (W-22, S-21).

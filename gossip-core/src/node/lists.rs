@@ -14,7 +14,7 @@ use crate::{
 use super::{
     ChannelIx, Node,
     flights::{AliveRole, InfoRole, What},
-    inbound::Origin,
+    inbound::{Origin, check_tag},
     pull::{Puller, Step},
 };
 
@@ -24,11 +24,11 @@ impl Node {
         let List { nonce, channel, tag, items } = list;
         match items {
             Items::Members { alive, dead } => {
-                (tag == Tag::Empty as i32).then_some(()).ok_or(Fault::IllegalTag)?;
+                check_tag(tag, Tag::Empty)?;
                 self.on_members(origin, nonce, &alive, &dead)
             }
             Items::Infos(infos) => {
-                (tag == Tag::ChanOrOrg as i32).then_some(()).ok_or(Fault::IllegalTag)?;
+                check_tag(tag, Tag::ChanOrOrg)?;
                 self.on_infos(origin, channel, &infos)
             }
             Items::Digest { nonce, msg_type, ids } => {

@@ -9,7 +9,10 @@ use prost::Message as _;
 
 use crate::{Endpoint, Fault, Identity, PkiId, Stamp, wire};
 
-use super::Tag;
+use super::{
+    Plain, Tag,
+    read::{self, Sealed, Value, each, set},
+};
 
 /// A well-formed alive message in its envelope; whether it is true is for a signature to show.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +65,47 @@ impl Alive {
         })
     }
 
+    /// Reads a plain alive message in place: as [`parse`](Self::parse) does, or `None`.
+    pub(super) fn read(
+        frame: &Bytes,
+        sealed: &Sealed<'_>,
+        content: &[u8],
+        bytes_max: usize,
+    ) -> Option<Self> {
+        let (mut member, mut time, mut identity, mut extensions) = (None, None, None, None);
+        each(content, |field| match field {
+            (1, Value::Bytes(bytes)) => set(&mut member, bytes),
+            (2, Value::Bytes(bytes)) => set(&mut time, bytes),
+            (4, Value::Bytes(bytes)) => set(&mut identity, bytes),
+            (1000, Value::Number(number)) => set(&mut extensions, number),
+            _ => None,
+        })?;
+        let (mut endpoint, mut metadata, mut pki_id) = (None, None, None);
+        each(member?, |field| match field {
+            (1, Value::Bytes(bytes)) => set(&mut endpoint, bytes),
+            (2, Value::Bytes(bytes)) => set(&mut metadata, bytes),
+            (3, Value::Bytes(bytes)) => set(&mut pki_id, bytes),
+            _ => None,
+        })?;
+        let identity = identity.filter(|identity| !identity.is_empty());
+        if frame.len().saturating_sub(identity.map_or(0, <[u8]>::len)) > bytes_max {
+            return None;
+        }
+        let endpoint = core::str::from_utf8(endpoint.unwrap_or_default()).ok()?;
+        let internal_endpoint = sealed.internal_endpoint()?.and_then(Endpoint::from_wire);
+        Some(Self {
+            pki_id: PkiId::from_wire(pki_id?)?,
+            stamp: read::stamp(time?)?,
+            endpoint: Endpoint::from_wire(endpoint),
+            internal_endpoint,
+            metadata: frame.slice_ref(metadata.unwrap_or_default()),
+            extensions: extensions.unwrap_or(0),
+            identity: identity.map(|identity| Identity::new(frame.slice_ref(identity))),
+            envelope: sealed.envelope(frame),
+            frame: frame.clone(),
+        })
+    }
+
     /// Takes an alive message out of an envelope inside another message.
     ///
     /// # Errors
@@ -80,7 +124,11 @@ impl Alive {
     ///
     /// As [`parse_nested`](Self::parse_nested).
     pub(crate) fn parse_element(element: &[u8], bytes_max: usize) -> Result<Self, Fault> {
-        let (frame, envelope) = super::compact(element)?;
+        let frame = Bytes::copy_from_slice(element);
+        if let Some(Plain::Alive { alive, .. }) = wire::plain(&frame, bytes_max, bytes_max) {
+            return Ok(alive);
+        }
+        let envelope = Envelope::decode(frame.clone()).map_err(|_| Fault::Undecodable)?;
         match wire::open(&envelope)?.content {
             Some(Content::AliveMsg(alive)) => Self::parse(Some(frame), envelope, alive, bytes_max),
             _ => Err(Fault::Undecodable),
@@ -89,10 +137,8 @@ impl Alive {
 
     /// Copies the message into memory of its own, for storing it.
     pub(crate) fn compact(mut self) -> Self {
-        if let Ok((frame, envelope)) = super::compact(&self.frame) {
-            (self.frame, self.envelope) = (frame, envelope);
-        }
-        self.metadata = Bytes::copy_from_slice(&self.metadata);
+        let metadata = super::compact(&mut self.frame, &mut self.envelope, &self.metadata);
+        self.metadata = metadata;
         self.identity = None;
         self
     }

@@ -1,14 +1,13 @@
 //! Messages that are lists, read in place: most of their elements are known already, and are told
 //! from those that are not without decoding them.
-//!
-//! What is not plain reads as `None` and is left to `prost`: a field twice, one that the schema
-//! does not know, another wire type than the schema's.
 
 use alloc::vec::Vec;
 
-use prost::encoding::{WireType, decode_key, decode_varint};
-
 use crate::{PkiId, Stamp};
+
+use super::read::{
+    ALIVE_MSG, DATA_DIG, MEM_RES, Outline, STATE_INFO, STATE_SNAPSHOT, Value, each, set, stamp,
+};
 
 /// A message that is a list.
 #[derive(Debug, PartialEq)]
@@ -39,12 +38,10 @@ pub(crate) struct Name {
     pub(crate) stamp: Stamp,
 }
 
-/// Reads a serialized `GossipMessage` that is a plain list.
-pub(crate) fn list(payload: &[u8]) -> Option<List<'_>> {
-    let mut outline = Outline::default();
-    each(payload, |field| outline.take(field))?;
-    let (number, content) = outline.content?;
-    let items = match number {
+/// Reads a message that is a list.
+pub(super) fn list<'a>(outline: &Outline<'a>) -> Option<List<'a>> {
+    let content = outline.content;
+    let items = match outline.kind {
         MEM_RES => {
             let (mut alive, mut dead) = (Vec::new(), Vec::new());
             each(content, |field| match field {
@@ -65,8 +62,7 @@ pub(crate) fn list(payload: &[u8]) -> Option<List<'_>> {
         DATA_DIG => digest(content)?,
         _ => return None,
     };
-    let (nonce, channel) = (outline.nonce.unwrap_or(0), outline.channel.unwrap_or_default());
-    let tag = i32::try_from(outline.tag.unwrap_or(0)).ok()?;
+    let Outline { nonce, channel, tag, .. } = *outline;
     Some(List { nonce, channel, tag, items })
 }
 
@@ -88,11 +84,9 @@ pub(crate) fn name(envelope: &[u8]) -> Option<Name> {
         (1, Value::Bytes(bytes)) => set(&mut payload, bytes),
         _ => Some(()),
     })?;
-    let mut outline = Outline::default();
-    each(payload?, |field| outline.take(field))?;
-    let (number, content) = outline.content?;
+    let Outline { kind, content, .. } = Outline::read(payload?)?;
     let (mut pki_id, mut mac, mut time) = (None, None, None);
-    each(content, |field| match (number, field) {
+    each(content, |field| match (kind, field) {
         (ALIVE_MSG, (1, Value::Bytes(member))) => each(member, |field| match field {
             (3, Value::Bytes(id)) => set(&mut pki_id, id),
             _ => Some(()),
@@ -105,86 +99,16 @@ pub(crate) fn name(envelope: &[u8]) -> Option<Name> {
         _ => None,
     })?;
     let mac = mac.map(TryInto::try_into).transpose().ok()?;
-    if mac.is_some() != (number == STATE_INFO) {
+    if mac.is_some() != (kind == STATE_INFO) {
         return None;
     }
     Some(Name { pki_id: PkiId::from_wire(pki_id?)?, mac, stamp: stamp(time?)? })
-}
-
-fn stamp(time: &[u8]) -> Option<Stamp> {
-    let (mut incarnation, mut sequence) = (None, None);
-    each(time, |field| match field {
-        (1, Value::Number(number)) => set(&mut incarnation, number),
-        (2, Value::Number(number)) => set(&mut sequence, number),
-        _ => None,
-    })?;
-    let (incarnation, sequence) = (incarnation.unwrap_or(0), sequence.unwrap_or(0));
-    Some(Stamp { incarnation, sequence })
-}
-
-/// The fields of a `GossipMessage`.
-#[derive(Default)]
-struct Outline<'a> {
-    nonce: Option<u64>,
-    channel: Option<&'a [u8]>,
-    tag: Option<u64>,
-    content: Option<(u32, &'a [u8])>,
-}
-
-impl<'a> Outline<'a> {
-    fn take(&mut self, field: Field<'a>) -> Option<()> {
-        match field {
-            (1, Value::Number(number)) => set(&mut self.nonce, number),
-            (2, Value::Bytes(bytes)) => set(&mut self.channel, bytes),
-            (3, Value::Number(number)) => set(&mut self.tag, number),
-            (number @ 5..=25, Value::Bytes(bytes)) => set(&mut self.content, (number, bytes)),
-            _ => None,
-        }
-    }
-}
-
-type Field<'a> = (u32, Value<'a>);
-
-#[derive(Clone, Copy)]
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-/// Gives each field to `take`, until it refuses one.
-fn each<'a>(mut rest: &'a [u8], mut take: impl FnMut(Field<'a>) -> Option<()>) -> Option<()> {
-    while !rest.is_empty() {
-        let (number, wire_type) = decode_key(&mut rest).ok()?;
-        let value = decode_varint(&mut rest).ok()?;
-        let value = match wire_type {
-            WireType::Varint => Value::Number(value),
-            WireType::LengthDelimited => {
-                let (bytes, after) = rest.split_at_checked(usize::try_from(value).ok()?)?;
-                rest = after;
-                Value::Bytes(bytes)
-            }
-            _ => return None,
-        };
-        take((number, value))?;
-    }
-    Some(())
 }
 
 fn put<T>(list: &mut Vec<T>, item: T) -> Option<()> {
     list.push(item);
     Some(())
 }
-
-/// Sets what was not set before.
-fn set<T>(place: &mut Option<T>, value: T) -> Option<()> {
-    place.replace(value).is_none().then_some(())
-}
-
-const ALIVE_MSG: u32 = 5;
-const MEM_RES: u32 = 7;
-const DATA_DIG: u32 = 10;
-const STATE_INFO: u32 = 15;
-const STATE_SNAPSHOT: u32 = 16;
 
 #[cfg(test)]
 mod tests;

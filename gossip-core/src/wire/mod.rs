@@ -7,6 +7,7 @@ mod carried;
 pub(crate) mod extension;
 mod leadership;
 mod list;
+mod read;
 mod state_info;
 mod tag;
 
@@ -25,7 +26,7 @@ pub(crate) use self::{
     },
     carried::{carried, carry, is_body},
     leadership::{Leadership, leadership_payload},
-    list::{Items, List, Name, list, name},
+    list::{Items, List, Name, name},
     state_info::{NewStateInfo, StateInfo},
     tag::{Tag, is_legal, is_pull_legal},
 };
@@ -41,13 +42,54 @@ pub(crate) fn channel_mac(pki_id: &PkiId, channel: &ChannelId) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Copies an envelope into an allocation of its own, which it shares with nothing else.
+/// A message that was read in place.
+#[derive(Debug)]
+pub(crate) enum Plain<'a> {
+    /// An alive message with this tag.
+    Alive { alive: Alive, tag: i32 },
+    /// A StateInfo with this tag.
+    Info { info: StateInfo, tag: i32 },
+    /// A message that is a list.
+    List(List<'a>),
+}
+
+/// Reads what comes most in place; `None` if it is something else, is larger than a bound or not
+/// plain: that is for [`open`], and for what follows from it.
+pub(crate) fn plain(frame: &Bytes, member_max: usize, info_max: usize) -> Option<Plain<'_>> {
+    let sealed = Sealed::read(frame)?;
+    let outline = Outline::read(sealed.payload)?;
+    let (tag, content) = (outline.tag, outline.content);
+    Some(match outline.kind {
+        read::ALIVE_MSG => {
+            Plain::Alive { alive: Alive::read(frame, &sealed, content, member_max)?, tag }
+        }
+        read::STATE_INFO => {
+            Plain::Info { info: StateInfo::read(frame, &sealed, content, info_max)?, tag }
+        }
+        _ => Plain::List(list::list(&outline)?),
+    })
+}
+
+/// Copies an envelope into an allocation of its own, which it shares with nothing else but the
+/// part of it that is returned.
 ///
 /// What is stored for long must not keep a large receive buffer alive.
-fn compact(frame: &[u8]) -> Result<(Bytes, Envelope), Fault> {
-    let frame = Bytes::copy_from_slice(frame);
-    let envelope = Envelope::decode(frame.clone()).map_err(|_| Fault::Undecodable)?;
-    Ok((frame, envelope))
+fn compact(frame: &mut Bytes, envelope: &mut Envelope, part: &Bytes) -> Bytes {
+    let copy = Bytes::copy_from_slice(frame);
+    let share = |part: &Bytes| match (part.as_ptr() as usize).checked_sub(frame.as_ptr() as usize) {
+        Some(at) if at + part.len() <= copy.len() => copy.slice(at..at + part.len()),
+        // It was serialized apart from its envelope.
+        _ => Bytes::copy_from_slice(part),
+    };
+    envelope.payload = share(&envelope.payload);
+    envelope.signature = share(&envelope.signature);
+    if let Some(secret) = &mut envelope.secret_envelope {
+        secret.payload = share(&secret.payload);
+        secret.signature = share(&secret.signature);
+    }
+    let part = share(part);
+    *frame = copy;
+    part
 }
 
 /// Says whether bytes are a sequence of protobuf fields, whatever they mean.
@@ -81,6 +123,8 @@ pub(crate) fn claims(envelope: &Envelope) -> Result<(Signed, Option<Signed>), Fa
     let secret = secret.map(|secret| part(&secret.payload, &secret.signature)).transpose()?;
     Ok((message, secret))
 }
+
+use self::read::{Outline, Sealed};
 
 fn stamp(time: Option<PeerTime>) -> Result<Stamp, Fault> {
     let PeerTime { inc_num, seq_num } = time.ok_or(Fault::Malformed)?;

@@ -11,7 +11,10 @@ use prost::Message as _;
 
 use crate::{Chaincode, Fault, PkiId, Stamp, wire};
 
-use super::Tag;
+use super::{
+    Plain, Tag,
+    read::{self, Sealed, Value, each, set},
+};
 
 /// A well-formed StateInfo in its envelope; whether it is true is for a signature to show.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +61,39 @@ impl StateInfo {
         })
     }
 
+    /// Reads a plain StateInfo in place: as [`parse`](Self::parse) does, or `None`.
+    pub(super) fn read(
+        frame: &Bytes,
+        sealed: &Sealed<'_>,
+        content: &[u8],
+        bytes_max: usize,
+    ) -> Option<Self> {
+        let (mut time, mut pki_id, mut mac, mut properties) = (None, None, None, None);
+        each(content, |field| match field {
+            (2, Value::Bytes(bytes)) => set(&mut time, bytes),
+            (3, Value::Bytes(bytes)) => set(&mut pki_id, bytes),
+            (4, Value::Bytes(bytes)) => set(&mut mac, bytes),
+            (5, Value::Bytes(bytes)) => set(&mut properties, bytes),
+            _ => None,
+        })?;
+        if frame.len() > bytes_max {
+            return None;
+        }
+        let Properties { ledger_height, left_channel, chaincodes } =
+            Properties::decode(properties.unwrap_or_default()).ok()?;
+        let chaincode = |WireChaincode { name, version, metadata: _ }| Chaincode { name, version };
+        Some(Self {
+            pki_id: PkiId::from_wire(pki_id?)?,
+            stamp: read::stamp(time?)?,
+            mac: mac?.try_into().ok()?,
+            height: ledger_height,
+            left: left_channel,
+            chaincodes: chaincodes.into_iter().map(chaincode).collect(),
+            envelope: sealed.envelope(frame),
+            frame: frame.clone(),
+        })
+    }
+
     /// Takes a StateInfo out of an envelope inside another message.
     ///
     /// # Errors
@@ -76,7 +112,11 @@ impl StateInfo {
     ///
     /// As [`parse_nested`](Self::parse_nested).
     pub(crate) fn parse_element(element: &[u8], bytes_max: usize) -> Result<Self, Fault> {
-        let (frame, envelope) = super::compact(element)?;
+        let frame = Bytes::copy_from_slice(element);
+        if let Some(Plain::Info { info, .. }) = wire::plain(&frame, bytes_max, bytes_max) {
+            return Ok(info);
+        }
+        let envelope = Envelope::decode(frame.clone()).map_err(|_| Fault::Undecodable)?;
         match wire::open(&envelope)?.content {
             Some(Content::StateInfo(info)) => Self::parse(Some(frame), envelope, info, bytes_max),
             _ => Err(Fault::Undecodable),
@@ -85,9 +125,7 @@ impl StateInfo {
 
     /// Copies the message into memory of its own, for storing it.
     pub(crate) fn compact(mut self) -> Self {
-        if let Ok((frame, envelope)) = super::compact(&self.frame) {
-            (self.frame, self.envelope) = (frame, envelope);
-        }
+        super::compact(&mut self.frame, &mut self.envelope, &Bytes::new());
         self
     }
 

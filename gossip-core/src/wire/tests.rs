@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{Chaincode, ChannelId, Endpoint, Fault, Identity, PkiId, Stamp};
 
-use super::{Alive, NewAlive, NewStateInfo, StateInfo, Tag};
+use super::{Alive, NewAlive, NewStateInfo, Plain, StateInfo, Tag};
 
 fn recorded() -> Value {
     let text = include_str!("../../../proto/tests/data/vectors.json");
@@ -188,6 +188,48 @@ fn a_state_info_is_relayed_byte_for_byte() {
         let info = info.compact();
         assert_eq!((info.frame(), info.envelope), (frame, envelope), "{name}");
     }
+}
+
+/// What was read of a frame by itself, in full.
+fn parsed(frame: &Bytes) -> Option<(i32, Result<Alive, StateInfo>)> {
+    let envelope = Envelope::decode(frame.clone()).ok()?;
+    let message = super::open(&envelope).ok()?;
+    let whole = Some(frame.clone());
+    let said = match message.content? {
+        Content::AliveMsg(alive) => Ok(Alive::parse(whole, envelope, alive, 4000).ok()?),
+        Content::StateInfo(info) => Err(StateInfo::parse(whole, envelope, info, 4000).ok()?),
+        _ => return None,
+    };
+    Some((message.tag, said))
+}
+
+/// W-11: with every byte changed in turn, left out or doubled, what is read in place is what the
+/// whole decoder reads.
+#[test]
+fn what_is_read_in_place_is_what_is_read_in_full() {
+    let mut read = 0;
+    for (name, frame) in envelopes("alive_msg").into_iter().chain(envelopes("state_info")) {
+        let changed = (0..frame.len()).flat_map(|at| {
+            let (head, rest) = frame.split_at(at);
+            let flipped =
+                [0x01, 0x08, 0x80].map(|bit| [head, &[rest[0] ^ bit], &rest[1..]].concat());
+            let others = [[head, &rest[1..]].concat(), [head, &rest[..1], rest].concat()];
+            flipped.into_iter().chain(others)
+        });
+        for frame in changed.chain([frame.to_vec()]) {
+            let frame = Bytes::from(frame);
+            let plain = match super::plain(&frame, 4000, 4000) {
+                Some(Plain::Alive { alive, tag }) => (tag, Ok(alive)),
+                Some(Plain::Info { info, tag }) => (tag, Err(info)),
+                Some(Plain::List(_)) | None => continue,
+            };
+            read += 1;
+            assert_eq!(parsed(&frame), Some(plain), "{name}: {}", to_hex(&frame));
+        }
+        assert!(super::plain(&frame, 4000, 4000).is_some(), "{name}");
+        assert!(super::plain(&frame, 10, 10).is_none(), "{name}");
+    }
+    assert!(read > 1000, "{read}");
 }
 
 /// W-12: fields that we do not know, in an order that we do not use, go out as they came.

@@ -13,6 +13,10 @@ use crate::wire::Tag;
 
 use super::*;
 
+fn list(payload: &[u8]) -> Option<List<'_>> {
+    super::list(&Outline::read(payload)?)
+}
+
 fn message(content: Content) -> GossipMessage {
     GossipMessage { nonce: 7, channel: "ch".into(), tag: Tag::Empty as i32, content: Some(content) }
 }
