@@ -87,11 +87,13 @@ impl Emitter {
         }
     }
 
+    /// Says whether there is anything to [`settle`](Self::settle).
+    pub(crate) fn is_unsettled(&self, now: Instant) -> bool {
+        !self.entries.is_empty() && (self.next <= now || self.armed != self.next)
+    }
+
     /// Emits what waits, if the last batch was long enough ago; else says when it will be.
     pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
-        if self.entries.is_empty() {
-            return;
-        }
         if self.next <= cx.now {
             self.emit(cx);
         }
@@ -112,11 +114,16 @@ impl Emitter {
     }
 
     fn emit(&mut self, cx: &mut Cx<'_>) {
-        let batch = self.entries.iter().map(|e| (e.item.clone(), e.sources.clone())).collect();
-        self.entries.retain_mut(|entry| {
+        let mut batch = Vec::with_capacity(self.entries.len());
+        for mut entry in core::mem::take(&mut self.entries) {
             entry.iterations_left -= 1;
-            entry.iterations_left > 0
-        });
+            if entry.iterations_left > 0 {
+                batch.push((entry.item.clone(), entry.sources.clone()));
+                self.entries.push(entry);
+            } else {
+                batch.push((entry.item, entry.sources));
+            }
+        }
         self.next = cx.now + cx.config.max_propagation_burst_latency;
         cx.emit(Effect::Batch(batch));
     }

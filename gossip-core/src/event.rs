@@ -15,7 +15,8 @@ pub enum Event {
     Message {
         /// The connection that it came on.
         conn: ConnId,
-        /// The serialized envelope, as received.
+        /// The serialized envelope, as received. What the node stores shares its memory: that
+        /// should hold little else.
         frame: Bytes,
     },
     /// A gossip stream is open: nothing was sent on it yet.

@@ -1,6 +1,6 @@
 //! A gRPC codec that leaves messages as they are.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tonic::{
     Status,
     codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
@@ -45,7 +45,13 @@ impl Decoder for Untouched {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+        if buffer.remaining() > SMALL {
+            return Ok(Some(buffer.copy_to_bytes(buffer.remaining())));
+        }
+        // What is stored of it keeps nothing else of the receive buffer alive.
+        let mut frame = BytesMut::with_capacity(buffer.remaining());
+        frame.put(buffer);
+        Ok(Some(frame.freeze()))
     }
 
     fn buffer_settings(&self) -> BufferSettings {
@@ -55,6 +61,9 @@ impl Decoder for Untouched {
 
 /// Bytes that a stream holds while it idles.
 const BUFFER: usize = 512;
+
+/// Bytes up to which a frame is copied out of the receive buffer.
+const SMALL: usize = 16 << 10;
 
 /// Bytes of small frames that travel together if they wait together.
 const BATCH: usize = 32 << 10;

@@ -354,7 +354,7 @@ impl Channel {
         if !self.would_accept_info(&info) || !self.is_member(&info.pki_id, cx) {
             return None;
         }
-        let info = Arc::new(info.into_inner().compact());
+        let info = Arc::new(info.into_inner());
         let before = self.infos.insert(info.pki_id, Arc::clone(&info));
         self.changes += u64::from(before.is_none_or(|before| before.left != info.left));
         if info.pki_id != self.pki_id {

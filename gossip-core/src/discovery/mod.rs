@@ -247,7 +247,7 @@ impl Discovery {
         if self.is_stopped || !self.would_accept_pushed(&alive) {
             return cx.stats.count(Fault::Stale);
         }
-        let alive = Arc::new(alive.into_inner().compact());
+        let alive = Arc::new(alive.into_inner().without_identity());
         self.learn(&alive, cx);
         // Where there is no room for the peer, its message ends: nothing would tell it from its
         // next copy.
@@ -295,7 +295,7 @@ impl Discovery {
         if self.is_stopped || !self.would_accept_element(&alive, true) || !self.make_room(cx) {
             return;
         }
-        let alive = Arc::new(alive.into_inner().compact());
+        let alive = Arc::new(alive.into_inner().without_identity());
         if self.peers.take_dead(&alive, cx.now) {
             self.probes.schedule(alive.pki_id, cx.now);
             self.probe(cx);
@@ -407,7 +407,7 @@ impl Discovery {
     /// as pushed, so that a pushed copy is still passed on (D-12, D-32).
     fn take_from_exchange(&mut self, alive: Alive, cx: &mut Cx<'_>) {
         if !self.is_stopped && self.would_accept_element(&alive, false) {
-            self.learn(&Arc::new(alive.compact()), cx);
+            self.learn(&Arc::new(alive.without_identity()), cx);
         }
     }
 

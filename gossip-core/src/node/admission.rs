@@ -38,7 +38,7 @@ impl Node {
                 }
             }
             What::Info { info, role, channel } => {
-                wire::claims(&info.envelope)?;
+                wire::check_signed(&info.envelope)?;
                 match channel {
                     Some(ix) => self.check_info(info, &self.channels[ix.0 as usize])?,
                     None => self.check_foreign_info(info, *role)?,
@@ -90,7 +90,7 @@ impl Node {
         if alive.identity.as_ref().is_some_and(|identity| identity.as_bytes().len() > bytes_max) {
             return Err(Fault::BadIdentity);
         }
-        wire::claims(&alive.envelope).map(|_| ())
+        wire::check_signed(&alive.envelope)
     }
 
     fn check_info(&self, info: &StateInfo, channel: &crate::channel::Channel) -> Result<(), Fault> {

@@ -249,7 +249,7 @@ fn parse(envelope: Envelope, bytes_max: usize) -> Result<IdentityMessage, Fault>
     if identity.cert.is_empty() {
         return Err(Fault::Malformed);
     }
-    wire::claims(&envelope)?;
+    wire::check_signed(&envelope)?;
     let identity = Identity::new(identity.cert);
     Ok(IdentityMessage { pki_id, identity, envelope, is_late: false })
 }

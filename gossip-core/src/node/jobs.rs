@@ -52,6 +52,8 @@ pub(super) struct Jobs {
     /// When each is given up, in the order in which they were given out; answered ones too, until
     /// they come first.
     deadlines: VecDeque<(Instant, JobId)>,
+    /// Whether the timer is set that looks at them.
+    is_armed: bool,
 }
 
 impl Jobs {
@@ -77,6 +79,16 @@ impl Jobs {
             self.deadlines.retain(|(_, id)| self.pending.contains_key(id));
         }
         purpose
+    }
+
+    /// Takes note that the timer is being set; false if it was.
+    pub(super) const fn arm(&mut self) -> bool {
+        !core::mem::replace(&mut self.is_armed, true)
+    }
+
+    /// Takes note that the timer has gone.
+    pub(super) const fn disarm(&mut self) {
+        self.is_armed = false;
     }
 
     /// Returns when the oldest job is given up, and which it is.

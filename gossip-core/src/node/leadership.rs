@@ -103,7 +103,7 @@ impl Node {
         if *org != self.config.org || !channel.has_org(org) {
             return Err(Fault::WrongOrg);
         }
-        wire::claims(&leadership.envelope).map(|_| ())
+        wire::check_signed(&leadership.envelope)
     }
 
     /// Tells of a leadership message that holds, if it is still news (N-14, CH-60).

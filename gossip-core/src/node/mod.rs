@@ -376,12 +376,10 @@ impl Node {
 
     /// Carries out all effects; then lets the batch go that they have filled.
     fn settle(&mut self) {
-        loop {
-            self.drain();
+        self.drain();
+        while self.emitter.is_unsettled(self.clock.now) {
             self.emitter(|emitter, cx| emitter.settle(cx));
-            if self.queue.is_empty() {
-                break;
-            }
+            self.drain();
         }
         self.stats.connections = self.comm.open_connections();
     }
@@ -424,9 +422,9 @@ impl Node {
         }
         let deadline = self.clock.now + self.config.job_timeout;
         let job: Job = self.jobs.begin(kind, purpose, deadline);
-        let oldest = self.jobs.next_deadline().filter(|(_, id)| *id == job.id());
-        if let Some((at, _)) = oldest {
-            self.set_timer(TimerKey::Jobs, at);
+        // An armed timer goes no later than this one's time; then it is set to the oldest's.
+        if self.jobs.arm() {
+            self.set_timer(TimerKey::Jobs, deadline);
         }
         self.actions.push_back(Action::Job(job));
     }

@@ -79,8 +79,10 @@ impl Node {
 
     /// Gives up the jobs whose time is over.
     pub(super) fn on_job_timeout(&mut self) {
+        self.jobs.disarm();
         while let Some((at, id)) = self.jobs.next_deadline() {
             if at > self.clock.now {
+                self.jobs.arm();
                 return self.set_timer(TimerKey::Jobs, at);
             }
             self.on_job_done(id, Outcome::Failed("no answer in time".into()));
@@ -349,7 +351,7 @@ impl Node {
         let Some(ix) = channel else {
             if self.foreign.insert(info.mac, info.stamp, self.clock.now) {
                 self.stats.unique_messages += 1;
-                self.forward(Item::StateInfo(Arc::new(info.compact())), sources.clone());
+                self.forward(Item::StateInfo(Arc::new(info)), sources.clone());
             }
             return;
         };

@@ -135,10 +135,8 @@ impl Alive {
         }
     }
 
-    /// Copies the message into memory of its own, for storing it.
-    pub(crate) fn compact(mut self) -> Self {
-        let metadata = super::compact(&mut self.frame, &mut self.envelope, &self.metadata);
-        self.metadata = metadata;
+    /// Takes the parsed identity off, for storing the message: it is stored elsewhere.
+    pub(crate) fn without_identity(mut self) -> Self {
         self.identity = None;
         self
     }

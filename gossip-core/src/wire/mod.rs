@@ -18,6 +18,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{ChannelId, Fault, PkiId, Signed, Stamp};
 
+use self::read::{Outline, Sealed};
+
 pub(crate) use self::{
     alive::{Alive, NewAlive, secret_payload},
     build::{
@@ -70,28 +72,6 @@ pub(crate) fn plain(frame: &Bytes, member_max: usize, info_max: usize) -> Option
     })
 }
 
-/// Copies an envelope into an allocation of its own, which it shares with nothing else but the
-/// part of it that is returned.
-///
-/// What is stored for long must not keep a large receive buffer alive.
-fn compact(frame: &mut Bytes, envelope: &mut Envelope, part: &Bytes) -> Bytes {
-    let copy = Bytes::copy_from_slice(frame);
-    let share = |part: &Bytes| match (part.as_ptr() as usize).checked_sub(frame.as_ptr() as usize) {
-        Some(at) if at + part.len() <= copy.len() => copy.slice(at..at + part.len()),
-        // It was serialized apart from its envelope.
-        _ => Bytes::copy_from_slice(part),
-    };
-    envelope.payload = share(&envelope.payload);
-    envelope.signature = share(&envelope.signature);
-    if let Some(secret) = &mut envelope.secret_envelope {
-        secret.payload = share(&secret.payload);
-        secret.signature = share(&secret.signature);
-    }
-    let part = share(part);
-    *frame = copy;
-    part
-}
-
 /// Says whether bytes are a sequence of protobuf fields, whatever they mean.
 ///
 /// A field of ours with another wire type is one that Fabric skips and `prost` refuses.
@@ -108,23 +88,35 @@ pub(crate) fn is_well_formed(mut payload: &[u8]) -> bool {
     true
 }
 
-/// Returns what must be verified of a signed envelope: the message, and the secret if there is one.
+/// Checks that all that must be signed in an envelope is there, and signed.
 ///
 /// # Errors
 ///
 /// If a part that must be there is empty (W-16, W-17).
-pub(crate) fn claims(envelope: &Envelope) -> Result<(Signed, Option<Signed>), Fault> {
-    let part = |payload: &Bytes, signature: &Bytes| {
-        let signed = Signed { payload: payload.clone(), signature: signature.clone() };
-        (!payload.is_empty() && !signature.is_empty()).then_some(signed).ok_or(Fault::Unsigned)
-    };
-    let message = part(&envelope.payload, &envelope.signature)?;
+pub(crate) fn check_signed(envelope: &Envelope) -> Result<(), Fault> {
+    let is_there =
+        |payload: &Bytes, signature: &Bytes| !payload.is_empty() && !signature.is_empty();
     let secret = envelope.secret_envelope.as_ref();
-    let secret = secret.map(|secret| part(&secret.payload, &secret.signature)).transpose()?;
-    Ok((message, secret))
+    let is_whole = is_there(&envelope.payload, &envelope.signature)
+        && secret.is_none_or(|secret| is_there(&secret.payload, &secret.signature));
+    is_whole.then_some(()).ok_or(Fault::Unsigned)
 }
 
-use self::read::{Outline, Sealed};
+/// Returns what must be verified of a signed envelope: the message, and the secret if there is one.
+///
+/// # Errors
+///
+/// As [`check_signed`].
+pub(crate) fn claims(envelope: &Envelope) -> Result<(Signed, Option<Signed>), Fault> {
+    check_signed(envelope)?;
+    let signed = |payload: &Bytes, signature: &Bytes| Signed {
+        payload: payload.clone(),
+        signature: signature.clone(),
+    };
+    let secret = envelope.secret_envelope.as_ref();
+    let secret = secret.map(|secret| signed(&secret.payload, &secret.signature));
+    Ok((signed(&envelope.payload, &envelope.signature), secret))
+}
 
 fn stamp(time: Option<PeerTime>) -> Result<Stamp, Fault> {
     let PeerTime { inc_num, seq_num } = time.ok_or(Fault::Malformed)?;

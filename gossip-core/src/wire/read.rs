@@ -19,6 +19,7 @@ pub(super) enum Value<'a> {
 }
 
 /// Gives each field to `take`, until it refuses one.
+#[inline(always)]
 pub(super) fn each<'a>(
     mut rest: &'a [u8],
     mut take: impl FnMut(Field<'a>) -> Option<()>,
@@ -42,6 +43,7 @@ pub(super) fn each<'a>(
 }
 
 /// Reads a number; most have one byte.
+#[inline(always)]
 fn varint(rest: &mut &[u8]) -> Option<u64> {
     match *rest {
         [byte @ ..0x80, after @ ..] => {

@@ -123,12 +123,6 @@ impl StateInfo {
         }
     }
 
-    /// Copies the message into memory of its own, for storing it.
-    pub(crate) fn compact(mut self) -> Self {
-        super::compact(&mut self.frame, &mut self.envelope, &Bytes::new());
-        self
-    }
-
     /// Returns the serialized envelope as it arrived.
     pub(crate) fn frame(&self) -> Bytes {
         self.frame.clone()
