@@ -94,6 +94,9 @@ impl Emitter {
 
     /// Emits what waits, if the last batch was long enough ago; else says when it will be.
     pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
+        if self.entries.is_empty() {
+            return;
+        }
         if self.next <= cx.now {
             self.emit(cx);
         }
