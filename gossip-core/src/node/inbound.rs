@@ -62,18 +62,29 @@ impl Node {
     fn on_frame(&mut self, origin: Origin, frame: Bytes) -> Result<(), Fault> {
         let limits = &self.config.limits;
         match wire::plain(&frame, limits.member_bytes_max, limits.state_info_bytes_max) {
-            Some(Plain::Alive { alive, tag }) => {
+            Some(plain) => self.on_plain(origin, plain),
+            None => self.on_envelope(origin, frame),
+        }
+    }
+
+    /// Takes what comes most, read in place.
+    fn on_plain(&mut self, origin: Origin, plain: Plain<'_>) -> Result<(), Fault> {
+        match plain {
+            Plain::Alive { alive, tag } => {
                 check_tag(tag, Tag::Empty)?;
                 let role = AliveRole::Pushed;
-                return self.admit(origin.claim(What::Alive { alive, role }));
+                self.admit(origin.claim(What::Alive { alive, role }))
             }
-            Some(Plain::Info { info, tag }) => {
+            Plain::Info { info, tag } => {
                 check_tag(tag, Tag::ChanOrOrg)?;
-                return self.on_state_info(origin, info);
+                self.on_state_info(origin, info)
             }
-            Some(Plain::List(list)) => return self.on_list(origin, list),
-            None => {}
+            Plain::List(list) => self.on_list(origin, list),
         }
+    }
+
+    /// Takes everything else.
+    fn on_envelope(&mut self, origin: Origin, frame: Bytes) -> Result<(), Fault> {
         let Ok(envelope) = Envelope::decode(frame.clone()) else {
             self.end(origin.conn, Fault::Undecodable);
             return Ok(());
