@@ -378,9 +378,14 @@ impl fmt::Display for Damage {
 impl core::error::Error for Damage {}
 
 impl Digest {
+    /// Takes an action, with all that is in it.
+    pub fn action(&mut self, action: &Action) {
+        action.put(self);
+    }
+
     /// Takes an action, and returns what a log says of it.
     pub fn acted(&mut self, action: &Action) -> Acted {
-        action.put(self);
+        self.action(action);
         Acted { outline: Outline::of(action), digest: self.value() }
     }
 }

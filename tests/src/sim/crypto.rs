@@ -3,11 +3,7 @@
 //! Whoever signs must hold the [`Key`] of the identity; a Byzantine peer holds none but its own.
 //! With keyed hashes the authority can check every signature, which stands in for public keys.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use gossip_core::{
@@ -15,7 +11,10 @@ use gossip_core::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::certificates::{Certificates, SEAL_BYTES, Signer};
+use super::{
+    certificates::{Certificates, SEAL_BYTES, Signer},
+    hash::Map,
+};
 
 /// Issues identities and checks signatures.
 #[derive(Clone, Debug)]
@@ -31,9 +30,11 @@ pub struct Authority {
 #[derive(Clone, Debug, Default)]
 struct Memory {
     /// What each identity that was shown means, and its key if signatures are keyed hashes.
-    identities: HashMap<Identity, (Option<IdentityFacts>, [u8; 32])>,
+    identities: Map<Identity, (Option<IdentityFacts>, [u8; 32])>,
     /// Signatures that hold, and of what under whose identity.
-    signatures: HashMap<Bytes, (Identity, Bytes)>,
+    signatures: Map<Bytes, (Identity, Bytes)>,
+    /// Blocks that were sealed, by their seals.
+    blocks: Map<Vec<u8>, (ChannelId, u64, Vec<u8>)>,
 }
 
 /// The key of one identity.
@@ -132,11 +133,23 @@ impl Authority {
     pub fn is_block(&self, channel: &ChannelId, number: u64, block: &[u8]) -> bool {
         let seal_bytes = if self.certificates.is_some() { SEAL_BYTES } else { 32 };
         let Some((seal, body)) = block.split_at_checked(seal_bytes) else { return false };
+        let blocks = &mut self.memory.borrow_mut().blocks;
+        let known = blocks.get(seal);
+        if known.is_some_and(|(of, at, held)| of == channel && *at == number && held == body) {
+            return true;
+        }
         let head = head(channel, number, body);
-        match &self.certificates {
+        let holds = match &self.certificates {
             None => self.mac(b"block", &head) == seal,
             Some(certificates) => certificates.is_seal(&head, seal),
+        };
+        if holds {
+            if blocks.len() >= BLOCKS_MAX {
+                blocks.clear();
+            }
+            blocks.insert(seal.to_vec(), (channel.clone(), number, body.to_vec()));
         }
+        holds
     }
 
     /// Says whether a signature holds under an identity.
@@ -296,6 +309,8 @@ impl Ledger for Backend<'_> {
 
 /// More than are under way at once.
 const SIGNATURES_MAX: usize = 4096;
+/// More than are under way at once.
+const BLOCKS_MAX: usize = 256;
 /// More than the largest network has.
 const IDENTITIES_MAX: usize = 65_536;
 

@@ -61,8 +61,8 @@ pub(super) enum Input {
     Tick,
     /// An event as it is.
     Event(Box<Event>),
-    /// Frames were written: so many on each of these connections.
-    Written(Vec<(ConnId, u32)>),
+    /// A frame was written that had to wait.
+    Written(ConnId),
     /// Something came out of a pipe.
     Arrived {
         /// The connection.
@@ -75,7 +75,7 @@ pub(super) enum Input {
     /// A job is done.
     Job {
         /// The job.
-        job: Box<Job>,
+        job: Job,
         /// What becomes of the answer.
         fate: Fate,
     },

@@ -2,7 +2,7 @@
 //!
 //! A [`World`] holds [`Node`](gossip_core::Node)s and plays the driver of each: their frames
 //! travel as bytes over simulated connections, their jobs are done with keyed hashes or on P-256
-//! (see [`Scheme`]), their ledgers grow by blocks that simulated orderers make. One heap holds all
+//! (see [`Scheme`]), their ledgers grow by blocks that simulated orderers make. One queue holds all
 //! that is to happen, ordered by time and then by when it was planned; all chance comes from the
 //! seed. The same [`Options`] give the same run, and the [digest](World::digest) of everything that
 //! the nodes did tells whether two runs differ.
@@ -22,9 +22,9 @@ mod certificates;
 pub mod check;
 mod coverage;
 pub mod crypto;
-mod digest;
 mod draws;
 mod faults;
+mod hash;
 mod host;
 mod layout;
 mod metrics;

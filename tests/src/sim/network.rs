@@ -3,9 +3,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use gossip_core::{ConnId, Instant};
+use gossip_core::{ConnId, Instant, record::Digest};
 
-use super::{digest::Digest, draws::scale};
+use super::draws::scale;
 
 /// All connections, and what is wrong between the hosts.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) struct End {
     pub pipe: Pipe,
     /// Frames that its owner was given to write, and was not told that they are written.
     pub unwritten: u32,
+    /// Those of them that were written while it still has its turn.
+    pub written: u32,
     /// Whether its owner was given anything to write.
     pub has_sent: bool,
 }
@@ -87,6 +89,7 @@ impl Network {
             remote,
             pipe: Pipe::default(),
             unwritten: 0,
+            written: 0,
             has_sent: false,
         };
         self.ends.push(Some(end(one, ids.1, other)));

@@ -72,20 +72,52 @@ pub struct Failure {
 ///
 /// # Errors
 ///
-/// If the options make no sense. A run that fails is reported, not an error.
+/// If the options make no sense. A run that fails is reported, not an error; it is run once more
+/// for the trace of what happened, which would cost too much to keep of all that do not fail.
 pub fn run(options: &Options, mut progress: impl FnMut(Duration)) -> Result<Report, String> {
     let mut world = World::new(options.clone())?;
+    world.forgo_trace();
+    let healed = live(&mut world, options, &mut progress);
+    let (samples, logs) = (world.samples.take(), world.recorder.finish());
+    let mut report = Report { samples, logs, ..report(&world, options, healed) };
+    if let Some(failure) = &mut report.failure {
+        let seen = (world.violation().cloned(), world.digest());
+        drop(world);
+        failure.trace = trace(&seen, options, &mut progress)?;
+    }
+    Ok(report)
+}
+
+/// Runs again what ended in this violation with this digest, for what the peers last did.
+fn trace(
+    seen: &(Option<Violation>, u64),
+    options: &Options,
+    progress: &mut impl FnMut(Duration),
+) -> Result<Vec<String>, String> {
+    let mut again = World::new(Options { record: None, ..options.clone() })?;
+    live(&mut again, options, progress);
+    let is_same = again.violation() == seen.0.as_ref() && again.digest() == seen.1;
+    let note = || "** the run did not repeat: this is of another one".to_owned();
+    let hosts = again.violation().map_or(&[][..], |violation| &violation.hosts);
+    let trace = again.trace(hosts, options.trace);
+    Ok((!is_same).then(note).into_iter().chain(trace).collect())
+}
+
+/// Lets faults strike for a while, and then all become well. Returns how long that took.
+fn live(
+    world: &mut World,
+    options: &Options,
+    progress: &mut impl FnMut(Duration),
+) -> Option<Duration> {
     if options.is_static {
-        meet(&mut world, &mut progress);
+        meet(world, progress);
     }
     let (step, end) = (Duration::from_secs(5), world.elapsed() + options.duration);
     while world.elapsed() < end && world.violation().is_none() {
         world.run_for(step.min(end - world.elapsed()));
         progress(world.elapsed());
     }
-    let healed = heal(&mut world, options, &mut progress);
-    let (samples, logs) = (world.samples.take(), world.recorder.finish());
-    Ok(Report { samples, logs, ..report(&world, options, healed) })
+    heal(world, options, progress)
 }
 
 /// Waits until everybody knows all whom it may know, and lets blocks come from then on.
@@ -182,15 +214,15 @@ fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report 
         delivery_ms: [500, 990, 1000].map(millis),
         healed_secs: healed.map(|after| after.as_secs_f64()),
         faults: world.fired().iter().map(|(class, count)| (class.as_str(), count)).collect(),
-        messages_by_kind: world.messages().iter().map(|(kind, count)| (*kind, *count)).collect(),
+        messages_by_kind: world.messages().into_iter().collect(),
         digest: format!("{:016x}", world.digest()),
         samples: None,
         logs: Vec::new(),
-        failure: world.violation().map(|violation| failure(world, violation, options)),
+        failure: world.violation().map(|violation| failure(violation, options)),
     }
 }
 
-fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
+fn failure(violation: &Violation, options: &Options) -> Failure {
     let Options { seed, peers, orgs, duration, faults, scheme, .. } = options;
     let is_static = if options.is_static { " --static" } else { "" };
     let minutes = duration.as_secs_f64() / 60.0;
@@ -203,7 +235,7 @@ fn failure(world: &World, violation: &Violation, options: &Options) -> Failure {
              --orgs {orgs} --minutes {minutes} --block-seconds {pause} --faults {faults} \
              --crypto {scheme}{is_static}"
         ),
-        trace: world.trace(&violation.hosts, options.trace),
+        trace: Vec::new(),
     }
 }
 

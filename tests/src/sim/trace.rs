@@ -65,6 +65,12 @@ impl Trace {
         Self { entries: VecDeque::new(), faults: VecDeque::new(), size }
     }
 
+    /// Says whether anything is kept: what is noted may cost more than to keep it.
+    #[must_use]
+    pub(super) fn is_kept(&self) -> bool {
+        self.size > 0
+    }
+
     /// Notes something.
     pub(super) fn note(&mut self, at: Instant, host: usize, what: What) {
         let kept = match what {

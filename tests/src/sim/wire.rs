@@ -93,7 +93,7 @@ impl World {
         // One frame at most counts as the node's, and none may be left uncounted.
         let frames = byzantine::tamper(self, host, to, frame);
         if frames.is_empty() {
-            self.written.push((conn, 1));
+            self.count_written(conn);
         }
         for (ix, frame) in frames.into_iter().enumerate() {
             self.transmit(conn, frame, ix == 0);
@@ -112,26 +112,33 @@ impl World {
                 end.pipe.owed += 1;
             }
         } else if is_counted {
-            match self.written.iter_mut().find(|(of, _)| *of == conn) {
-                Some((_, frames)) => *frames += 1,
-                None => self.written.push((conn, 1)),
-            }
+            self.count_written(conn);
         }
         self.pour(other, Parcel::Frame(frame));
     }
 
-    /// Tells a node which of its frames were written.
-    pub(super) fn return_credit(&mut self, host: usize) {
-        if !self.written.is_empty() {
-            let written = std::mem::take(&mut self.written);
-            self.plan_input(self.now + WRITE_TIME, host, Input::Written(written));
+    /// Notes that a frame could be written at once.
+    fn count_written(&mut self, conn: ConnId) {
+        let Some(end) = self.net.end_mut(conn) else { return };
+        end.written += 1;
+        if end.written == 1 {
+            self.written.push(conn);
         }
     }
 
-    pub(super) fn on_written(&mut self, host: usize, conn: ConnId, frames: u32) {
+    /// Tells a node how many of its frames were written at once.
+    pub(super) fn return_credit(&mut self, host: usize, conn: ConnId) {
+        let Some(end) = self.net.end_mut(conn) else { return };
+        let frames = std::mem::take(&mut end.written);
+        end.unwritten = end.unwritten.saturating_sub(frames);
+        self.tell_now(host, Event::Sent { conn, frames });
+        self.perform_all(host);
+    }
+
+    pub(super) fn on_written(&mut self, host: usize, conn: ConnId) {
         if let Some(end) = self.net.end_mut(conn) {
-            end.unwritten = end.unwritten.saturating_sub(frames);
-            self.handle(host, Event::Sent { conn, frames });
+            end.unwritten = end.unwritten.saturating_sub(1);
+            self.handle(host, Event::Sent { conn, frames: 1 });
         }
     }
 
@@ -187,7 +194,9 @@ impl World {
                 if !is_copy {
                     self.on_read(remote, conn, other);
                 }
-                self.trace.note(self.now, host, What::Received(remote, conn, frame.clone()));
+                if self.trace.is_kept() {
+                    self.trace.note(self.now, host, What::Received(remote, conn, frame.clone()));
+                }
                 if self.hosts[host].is_byzantine {
                     self.memory.hear(&mut self.draws.byzantine, &frame);
                 }
@@ -207,8 +216,7 @@ impl World {
         end.pipe.unread = end.pipe.unread.saturating_sub(1);
         if end.pipe.owed > 0 {
             end.pipe.owed -= 1;
-            let written = Input::Written(vec![(other, 1)]);
-            self.plan_input(self.now + WRITE_TIME, remote, written);
+            self.plan_input(self.now + WRITE_TIME, remote, Input::Written(other));
         }
     }
 

@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use gossip_core::{
     Action, ChannelId, Command, ConnId, Event, Instant, Node, Notice, PkiId, UnixTime,
-    record::Writer,
+    record::{Digest, Writer},
 };
 
 use super::{
     byzantine::Memory,
     check::{Checkers, Facts, Issued, Seen, Violation},
     crypto::Authority,
-    digest::Digest,
     draws::Draws,
     faults::{Control, Fired},
+    hash::Map,
     host::{Host, Input, START},
     layout::Layout,
     metrics::Metrics,
@@ -46,9 +46,9 @@ pub struct World {
     pub(super) trace: Trace,
     pub(super) samples: Option<Samples>,
     pub(super) recorder: Recorder,
-    pub(super) issued: BTreeMap<PkiId, Issued>,
-    /// Frames that each connection's driver has written since it was last asked.
-    pub(super) written: Vec<(ConnId, u32)>,
+    pub(super) issued: Map<PkiId, Issued>,
+    /// Connections of which the host whose turn it is has written frames.
+    pub(super) written: Vec<ConnId>,
     /// What nodes told, if it is kept.
     pub(super) heard: Option<Vec<(usize, Notice)>>,
     digest: Digest,
@@ -71,6 +71,7 @@ pub struct Totals {
 
 /// Something that is to happen.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it stays in its slot until it happens")]
 pub(super) enum Planned {
     /// Something reaches a host, unless it was started again meanwhile.
     Input { host: usize, generation: u32, input: Input },
@@ -123,7 +124,7 @@ impl World {
             trace: Trace::new(4096.max(options.trace * 64)),
             recorder: Recorder::new(recorded),
             samples: options.samples.then(Samples::default),
-            issued: BTreeMap::new(),
+            issued: Map::default(),
             written: Vec::new(),
             heard: None,
             digest: Digest::default(),
@@ -220,7 +221,7 @@ impl World {
 
     /// Counts the messages that honest peers sent, by kind.
     #[must_use]
-    pub fn messages(&self) -> &BTreeMap<&'static str, u64> {
+    pub fn messages(&self) -> BTreeMap<&'static str, u64> {
         self.checkers.messages()
     }
 
@@ -270,6 +271,11 @@ impl World {
     #[must_use]
     pub fn trace(&self, hosts: &[usize], count: usize) -> Vec<String> {
         self.trace.lines(hosts, count, &self.layout)
+    }
+
+    /// Keeps no trace, which costs more than all else of a run that does not fail.
+    pub(super) fn forgo_trace(&mut self) {
+        self.trace = Trace::new(0);
     }
 
     /// Shows something to the checkers as if a host had done it; the first objection is kept.
@@ -325,25 +331,26 @@ impl World {
         match input {
             Input::Tick => self.tick(host),
             Input::Event(event) => self.handle(host, *event),
-            Input::Written(written) => {
-                for (conn, frames) in written {
-                    self.on_written(host, conn, frames);
-                }
-            }
+            Input::Written(conn) => self.on_written(host, conn),
             Input::Arrived { conn, parcel, is_copy } => {
                 self.on_arrived(host, conn, parcel, is_copy)
             }
-            Input::Job { job, fate } => self.on_job(host, *job, fate),
+            Input::Job { job, fate } => self.on_job(host, job, fate),
         }
     }
 
     /// Gives an event to a node.
     pub(super) fn handle(&mut self, host: usize, event: Event) {
+        self.tell_now(host, event);
+        self.drain(host);
+    }
+
+    /// Gives an event to a node, whose actions wait.
+    pub(super) fn tell_now(&mut self, host: usize, event: Event) {
         let now = self.now;
         if let Some(node) = &mut self.hosts[host].node {
             self.recorder.write(host, |writer, log| writer.event(now, &event, log));
             node.handle(now, event);
-            self.drain(host);
         }
     }
 
@@ -378,12 +385,31 @@ impl World {
         self.drain(host);
     }
 
-    /// Carries out what a node wants, and plans its next tick.
+    /// Carries out what a node wants, tells it what could be written at once, and plans its next
+    /// tick.
     pub(super) fn drain(&mut self, host: usize) {
+        self.perform_all(host);
+        let mut turns = 0;
+        while let Some(conn) = self.written.pop() {
+            self.return_credit(host, conn);
+            turns += 1;
+            if turns == TURNS_MAX {
+                let what = format!("wrote {turns} times and has still more to write");
+                self.object("bounded work and memory", vec![host], what);
+                self.written.clear();
+            }
+        }
+        self.plan_tick(host);
+    }
+
+    /// Carries out what a node wants.
+    pub(super) fn perform_all(&mut self, host: usize) {
         let mut actions = 0;
         while let Some(action) = self.hosts[host].node.as_mut().and_then(Node::poll_action) {
             actions += 1;
-            self.digest.action(self.now, host, &action);
+            self.digest.word(self.now.as_nanos());
+            self.digest.word(host as u64);
+            self.digest.action(&action);
             self.recorder.write(host, |writer, _| {
                 writer.action(&action);
                 Ok(())
@@ -391,9 +417,7 @@ impl World {
             self.perform(host, action);
         }
         self.recorder.write(host, Writer::actions);
-        self.return_credit(host);
         self.observe(host, &Seen::Batch { actions });
-        self.plan_tick(host);
     }
 
     /// Plans the next tick of a node, unless one is planned that is not later.
@@ -408,11 +432,13 @@ impl World {
     }
 
     fn perform(&mut self, host: usize, action: Action) {
-        let remote = match &action {
-            Action::Send { conn, .. } => self.net.end(*conn).map(|end| end.remote),
-            _ => None,
-        };
-        self.trace.note(self.now, host, What::of(&action, remote));
+        if self.trace.is_kept() {
+            let remote = match &action {
+                Action::Send { conn, .. } => self.net.end(*conn).map(|end| end.remote),
+                _ => None,
+            };
+            self.trace.note(self.now, host, What::of(&action, remote));
+        }
         match action {
             Action::Dial { dial, endpoint, purpose } => self.dial(host, dial, &endpoint, purpose),
             Action::Send { conn, frame } => self.send(host, conn, frame),
@@ -555,5 +581,7 @@ fn authority(options: &Options, layout: &Layout) -> Authority {
     }
 }
 
+/// How often a node may write at once, each time because it wrote before.
+const TURNS_MAX: u32 = 100_000;
 /// When a run begins.
 const BEGINNING: Instant = Instant::from_nanos(1_000_000_000);

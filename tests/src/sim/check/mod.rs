@@ -14,14 +14,14 @@ use gossip_core::{
     ChannelId, Endpoint, Identity, Instant, Limits, Member, Notice, OrgId, PkiId, Table, UnixTime,
 };
 
-use super::{crypto::Authority, layout::Layout};
+use super::{crypto::Authority, hash::Map, layout::Layout};
 
 pub use self::frames::MESSAGE_KINDS;
 pub(crate) use self::frames::describe;
 pub use self::liveness::{Unmet, bound, unmet};
 use self::{
     blocks::Blocks,
-    frames::{OrgBorder, Tap},
+    frames::{Endpoints, Frames},
     load::Load,
     stamps::Stamps,
     views::{Authors, Expired, Flips},
@@ -108,7 +108,7 @@ pub struct Facts<'a> {
     /// Who signed what.
     pub authority: &'a Authority,
     /// Whose each identity is, with what it means, whether it is in use or not.
-    pub issued: &'a BTreeMap<PkiId, Issued>,
+    pub(crate) issued: &'a Map<PkiId, Issued>,
 }
 
 /// An identity that was issued.
@@ -157,33 +157,39 @@ trait Check: fmt::Debug {
 /// All checkers of safety.
 #[derive(Debug)]
 pub struct Checkers {
-    tap: Tap,
-    others: Vec<Box<dyn Check>>,
+    frames: Frames,
+    endpoints: Endpoints,
+    stamps: Stamps,
+    blocks: Blocks,
+    flips: Flips,
+    authors: Authors,
+    expired: Expired,
+    load: Load,
 }
 
 impl Checkers {
     /// Makes the checkers for a number of hosts.
     #[must_use]
     pub fn new(hosts: usize) -> Self {
-        let others: Vec<Box<dyn Check>> = vec![
-            Box::new(Stamps::new(hosts)),
-            Box::new(Blocks::new(hosts)),
-            Box::new(Flips::new(hosts)),
-            Box::new(Authors::new(hosts)),
-            Box::new(Expired::default()),
-            Box::new(OrgBorder),
-            Box::new(Load::new(hosts)),
-        ];
-        Self { tap: Tap::default(), others }
+        Self {
+            frames: Frames::default(),
+            endpoints: Endpoints,
+            stamps: Stamps::new(hosts),
+            blocks: Blocks::new(hosts),
+            flips: Flips::new(hosts),
+            authors: Authors::new(hosts),
+            expired: Expired::new(hosts),
+            load: Load::new(hosts),
+        }
     }
 
     /// Counts the messages that honest peers sent, by kind.
     #[must_use]
-    pub fn messages(&self) -> &BTreeMap<&'static str, u64> {
-        self.tap.messages()
+    pub fn messages(&self) -> BTreeMap<&'static str, u64> {
+        self.frames.counts()
     }
 
-    /// Shows them what a host did.
+    /// Shows what a host did to those whom it concerns.
     ///
     /// # Errors
     ///
@@ -194,15 +200,29 @@ impl Checkers {
         seen: &Seen<'_>,
         facts: &Facts<'_>,
     ) -> Result<(), Violation> {
-        let tap: &mut dyn Check = &mut self.tap;
-        let others = self.others.iter_mut().map(|check| &mut **check as &mut dyn Check);
-        for check in [tap].into_iter().chain(others) {
-            check.see(host, seen, facts).map_err(|what| Violation {
-                at: facts.now,
-                checker: check.name(),
-                hosts: vec![host],
-                what: format!("{}: {what}", facts.layout.names[host]),
-            })?;
+        let violation = |checker, what: String| Violation {
+            at: facts.now,
+            checker,
+            hosts: vec![host],
+            what: format!("{}: {what}", facts.layout.names[host]),
+        };
+        if let Seen::Sent { to, frame, .. } = *seen {
+            let looked = self.frames.sent(host, to, frame, facts);
+            looked.map_err(|(checker, what)| violation(checker, what))?;
+        }
+        let Self { frames: _, endpoints, stamps, blocks, flips, authors, expired, load } = self;
+        let concerned: &mut [&mut dyn Check] = match seen {
+            Seen::Started { .. } => &mut [stamps, blocks, flips, authors, expired, load],
+            Seen::Signed { .. } => &mut [stamps, authors],
+            Seen::Sent { .. } | Seen::Batch { .. } | Seen::Ticked { .. } => &mut [load],
+            Seen::Dialled { .. } => &mut [endpoints],
+            Seen::Committed { .. } => &mut [blocks],
+            Seen::Noticed(_) => &mut [blocks, flips],
+            Seen::View { .. } => &mut [flips, authors, expired, load],
+        };
+        for check in concerned {
+            let looked = check.see(host, seen, facts);
+            looked.map_err(|what| violation(check.name(), what))?;
         }
         Ok(())
     }
