@@ -110,12 +110,13 @@ fn somebody_alive_and_dead_at_once() {
 /// Shows a view of peer 0 after a change to it.
 fn view(world: &mut World, change: impl FnOnce(&mut Vec<Member>)) -> Option<&'static str> {
     let node = world.node(0).expect("it runs");
-    let (mut members, identities) = (node.members(), node.identities());
+    let mut members = node.members();
     change(&mut members);
     let wall = UnixTime::from_secs(1_700_000_020);
-    let (members, identities) = (&members, &identities);
-    let seen = Seen::View { wall, members, identities, connections: 3, tables: &[] };
-    objection(world, &seen)
+    let known = node.identities();
+    let expiring: Vec<_> = known.into_iter().map(|(pki_id, ..)| pki_id).collect();
+    let (members, expiring) = (&members, &expiring);
+    objection(world, &Seen::View { wall, members, expiring, connections: 3, tables: &[] })
 }
 
 #[test]
@@ -129,16 +130,32 @@ fn a_view_of_what_nobody_said() {
 
 #[test]
 fn an_identity_that_outlives_its_expiry() {
+    let mut world = with_one_that_expires();
+    // It is known, alive or not.
+    let expiring = [world.pki_id(3)];
+    for (is_alive, objects_to) in [(true, "holds alive"), (false, "knows")] {
+        let members = world.node(0).expect("it runs").members();
+        assert_eq!(members.len(), if is_alive { 3 } else { 2 });
+        let wall = UnixTime::from_secs(1_700_000_000 + 700);
+        let (members, expiring) = (&members, &expiring);
+        let seen = Seen::View { wall, members, expiring, connections: 3, tables: &[] };
+        let mut checked = world;
+        assert_eq!(objection(&mut checked, &seen), Some("expired identities leave"));
+        let what = checked.violation().map(|violation| violation.what.clone()).unwrap_or_default();
+        assert!(what.contains(objects_to), "{what}");
+        world = with_one_that_expires();
+        world.crash(3, true);
+        world.run_for(Duration::from_secs(60));
+    }
+}
+
+/// The certificate of peer 3 expires after ten minutes.
+fn with_one_that_expires() -> World {
     let mut world = world();
     world.certify(3, Some(Duration::from_secs(600)));
     world.run_for(Duration::from_secs(30));
     assert_eq!(view(&mut world, |_| {}), None);
-    let node = world.node(0).expect("it runs");
-    let (members, identities) = (node.members(), node.identities());
-    let wall = UnixTime::from_secs(1_700_000_000 + 700);
-    let (members, identities) = (&members, &identities);
-    let seen = Seen::View { wall, members, identities, connections: 3, tables: &[] };
-    assert_eq!(objection(&mut world, &seen), Some("expired identities leave"));
+    world
 }
 
 #[test]
@@ -198,7 +215,7 @@ fn too_much_at_once() {
     let wall = UnixTime::from_secs(1);
     let members = &world().node(0).expect("it runs").members();
     let view = |connections, tables| {
-        let seen = Seen::View { wall, members, identities: &[], connections, tables };
+        let seen = Seen::View { wall, members, expiring: &[], connections, tables };
         objection(&mut world(), &seen)
     };
     assert_eq!(view(5_000, &[]), Some(CHECKER));

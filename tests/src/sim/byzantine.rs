@@ -3,6 +3,8 @@
 //!
 //! They act together, and know only what they were sent and their own keys.
 
+use std::cell::OnceCell;
+
 use bytes::Bytes;
 use gossip_core::{ChannelId, ConnId};
 use gossip_proto::gossip::{
@@ -40,33 +42,47 @@ pub enum Manner {
 
 /// Frames that hostile peers were sent and may send again, or make others of.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Vec<Bytes>);
+pub(super) struct Memory(Vec<Heard>);
+
+#[derive(Debug)]
+struct Heard {
+    frame: Bytes,
+    /// The signed statement in it, if there is one, once somebody looked.
+    statement: OnceCell<Option<(Envelope, GossipMessage)>>,
+}
 
 impl Memory {
     /// Keeps a frame, in the place of another once there are many.
     pub(super) fn hear(&mut self, draws: &mut Draws, frame: &Bytes) {
+        let heard = Heard { frame: frame.clone(), statement: OnceCell::new() };
         match self.0.len() < MEMORY {
-            true => self.0.push(frame.clone()),
-            false => self.0[draws.index(MEMORY)] = frame.clone(),
+            true => self.0.push(heard),
+            false => self.0[draws.index(MEMORY)] = heard,
         }
     }
 
     fn any(&self, draws: &mut Draws) -> Option<&Bytes> {
-        self.0.get(draws.index(self.0.len()))
+        Some(&self.0.get(draws.index(self.0.len()))?.frame)
     }
 
     /// Finds the signed statement in some frame, with what it says.
     fn statement(&self, draws: &mut Draws) -> Option<(Envelope, GossipMessage)> {
         let from = draws.index(self.0.len());
-        let (later, earlier) = self.0.split_at(from);
-        earlier.iter().chain(later).find_map(|frame| {
-            let (envelope, message) = opened(frame)?;
-            let is_signed = !envelope.signature.is_empty();
-            let is_statement =
-                matches!(message.content, Some(Content::AliveMsg(_) | Content::StateInfo(_)));
-            (is_signed && is_statement).then_some((envelope, message))
-        })
+        let (earlier, later) = self.0.split_at(from);
+        let found = later
+            .iter()
+            .chain(earlier)
+            .find_map(|heard| heard.statement.get_or_init(|| statement(&heard.frame)).as_ref());
+        found.cloned()
     }
+}
+
+fn statement(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
+    let (envelope, message) = opened(frame)?;
+    let is_signed = !envelope.signature.is_empty();
+    let is_statement =
+        matches!(message.content, Some(Content::AliveMsg(_) | Content::StateInfo(_)));
+    (is_signed && is_statement).then_some((envelope, message))
 }
 
 /// Makes of a node's frame for a peer what its hostile driver sends.

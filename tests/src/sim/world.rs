@@ -9,7 +9,7 @@ use gossip_core::{
 
 use super::{
     byzantine::Memory,
-    check::{Checkers, Facts, Issued, Seen, Violation},
+    check::{ACTIONS_ALLOWED, Checkers, Facts, Issued, Seen, Violation},
     crypto::Authority,
     draws::Draws,
     faults::{Control, Fired},
@@ -47,6 +47,8 @@ pub struct World {
     pub(super) samples: Option<Samples>,
     pub(super) recorder: Recorder,
     pub(super) issued: Map<PkiId, Issued>,
+    /// Those that expire, and when.
+    pub(super) expiring: Vec<(PkiId, UnixTime)>,
     /// Connections of which the host whose turn it is has written frames.
     pub(super) written: Vec<ConnId>,
     /// What nodes told, if it is kept.
@@ -125,6 +127,7 @@ impl World {
             recorder: Recorder::new(recorded),
             samples: options.samples.then(Samples::default),
             issued: Map::default(),
+            expiring: Vec::new(),
             written: Vec::new(),
             heard: None,
             digest: Digest::default(),
@@ -290,6 +293,7 @@ impl World {
             layout: &self.layout,
             authority: &self.authority,
             issued: &self.issued,
+            expiring: &self.expiring,
         };
         self.violation = self.checkers.see(host, seen, &facts).err();
     }
@@ -417,7 +421,9 @@ impl World {
             self.perform(host, action);
         }
         self.recorder.write(host, Writer::actions);
-        self.observe(host, &Seen::Batch { actions });
+        if actions > ACTIONS_ALLOWED {
+            self.observe(host, &Seen::Batch { actions });
+        }
     }
 
     /// Plans the next tick of a node, unless one is planned that is not later.
@@ -470,11 +476,12 @@ impl World {
         let state = &self.hosts[host];
         let wall = state.wall(self.now);
         let Some(node) = state.node.as_ref().filter(|_| !state.is_paused) else { return };
-        let (members, identities) = (node.members(), node.identities());
+        let members = node.members();
+        let expiring = self.expiring.iter().map(|(pki_id, _)| *pki_id);
+        let expiring: Vec<_> = expiring.filter(|of| node.identity(of).is_some()).collect();
         let connections = node.stats().connections;
-        let tables = node.tables();
-        let (members, identities, tables) = (&members, &identities, &tables);
-        self.observe(host, &Seen::View { wall, members, identities, connections, tables });
+        let (members, tables, expiring) = (&members, &node.tables(), &expiring);
+        self.observe(host, &Seen::View { wall, members, expiring, connections, tables });
     }
 
     fn add_host(&mut self, ix: usize) {
@@ -513,6 +520,7 @@ impl World {
         let expires_at = expires_at.and(credentials.facts.expires_at);
         let issued = Issued { host, expires_at, is_byzantine };
         self.issued.insert(credentials.facts.pki_id, issued);
+        self.expiring.extend(expires_at.map(|at| (credentials.facts.pki_id, at)));
         credentials
     }
 

@@ -3,15 +3,22 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use gossip_core::{ChannelId, PkiId};
+use gossip_core::PkiId;
 use gossip_proto::gossip::{
-    Envelope, GossipMessage, StateInfo,
+    Envelope, GossipMessage,
     gossip_message::{Content, Tag},
 };
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{Check, Facts, Seen};
+use super::{
+    Check, Facts, Seen,
+    shape::{MESSAGE_KINDS, Outline},
+};
+use crate::sim::{
+    hash::Map,
+    layout::{Channel, Layout},
+};
 
 /// None of another organisation's internal endpoints is dialled.
 #[derive(Debug)]
@@ -38,38 +45,12 @@ impl Check for Endpoints {
 /// Every frame that is sent decodes. No internal endpoint leaves an organisation; blocks stay in
 /// the organisations of their channel, and messages for one organisation in it. What frames are is
 /// counted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// Those that were sent last, to be opened once: many go to several peers.
-    opened: Vec<Option<(Bytes, Opened)>>,
     /// By kind, those of no known kind last.
     counts: [u64; MESSAGE_KINDS.len() + 1],
-}
-
-/// What matters of a frame.
-#[derive(Debug)]
-struct Opened {
-    /// Its place among the kinds.
-    kind: usize,
-    reach: Reach,
-}
-
-/// To whom in other organisations a frame may go.
-#[derive(Debug)]
-enum Reach {
-    Anybody,
-    /// Those who are in the channel, if it is one.
-    Members(ChannelId),
-    /// Those who are in the channel that this is the MAC of.
-    MembersByMac(StateInfo),
-    /// Nobody, because of what it is or holds.
-    Nobody(&'static str),
-}
-
-impl Default for Frames {
-    fn default() -> Self {
-        Self { opened: (0..1 << SLOT_BITS).map(|_| None).collect(), counts: Default::default() }
-    }
+    /// Of which channel, if of any, a MAC under a name was found to be.
+    macs: Map<([u8; 32], [u8; 32]), Option<usize>>,
 }
 
 impl Frames {
@@ -91,132 +72,74 @@ impl Frames {
         frame: &Bytes,
         facts: &Facts<'_>,
     ) -> Result<(), (&'static str, String)> {
-        // Where it is kept says nothing, and hangs on no result. What is kept is not given up, so
-        // that no other frame can be in its place.
-        let slot = (frame.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOT_BITS);
-        let kept = &mut self.opened[slot as usize];
-        let is_known = kept
-            .as_ref()
-            .is_some_and(|(same, _)| same.as_ptr() == frame.as_ptr() && same.len() == frame.len());
-        if !is_known {
-            *kept = Opened::new(frame).map(|opened| (frame.clone(), opened));
-        }
-        let Some((_, opened)) = kept else {
+        let whole;
+        let outline = match Outline::read(frame) {
+            Some(outline) => Some(outline),
+            None => {
+                whole = open(frame);
+                whole.as_ref().and_then(|(envelope, message)| Outline::of(envelope, message))
+            }
+        };
+        let Some(outline) = outline else {
             let len = frame.len();
             return Err((MEANING, format!("a frame of {len} bytes without a message")));
         };
-        self.counts[opened.kind] += 1;
+        debug_assert!(is_outline(frame, &outline), "{outline:?}");
+        self.counts[outline.kind] += 1;
         let layout = facts.layout;
         if layout.org_of(to) == layout.org_of(host) {
             return Ok(());
         }
-        opened.reach.allows(to, facts).map_err(|what| {
-            let name = &layout.names[to];
-            (
-                BORDER,
-                format!("sent to {name} of another organisation: {what} ({})", describe(frame)),
-            )
+        self.crosses(&outline, to, layout).map_err(|what| {
+            let (name, frame) = (&layout.names[to], describe(frame));
+            (BORDER, format!("sent to {name} of another organisation: {what} ({frame})"))
         })
     }
-}
 
-impl Opened {
-    fn new(frame: &Bytes) -> Option<Self> {
-        let (envelope, message) = open(frame)?;
-        let kind = kind(message.content.as_ref()?);
-        Some(Self { kind, reach: Reach::of(&envelope, message) })
-    }
-}
-
-impl Reach {
-    fn of(envelope: &Envelope, message: GossipMessage) -> Self {
-        let has_secret = |envelope: &Envelope| envelope.secret_envelope.is_some();
-        if has_secret(envelope) {
-            return Self::Nobody("a secret envelope");
+    /// Looks at a frame for a peer of another organisation.
+    fn crosses(&mut self, frame: &Outline<'_>, to: usize, layout: &Layout) -> Result<(), String> {
+        if frame.has_secret {
+            return Err("a secret envelope".into());
         }
         // Among these are blocks and leadership messages.
-        if let Tag::OrgOnly | Tag::ChanAndOrg = message.tag() {
-            return Self::Nobody("what is for one organisation");
+        if let Ok(tag @ (Tag::OrgOnly | Tag::ChanAndOrg)) = Tag::try_from(frame.tag) {
+            return Err(format!("a message with {tag:?}"));
         }
-        let is_nested = match &message.content {
-            Some(Content::MemReq(request)) => {
-                request.self_information.as_ref().is_some_and(has_secret)
+        let channel = match frame.state_info {
+            Some((pki_id, mac)) => self.channel_of(pki_id, mac, layout),
+            None if frame.is_snapshot() => {
+                layout.channels.iter().position(|channel| *channel.id.as_bytes() == frame.channel)
             }
-            Some(Content::MemRes(response)) => {
-                response.alive.iter().chain(&response.dead).any(has_secret)
-            }
-            _ => false,
+            None => None,
         };
-        match message.content {
-            _ if is_nested => Self::Nobody("a secret envelope in a membership message"),
-            Some(Content::StateInfo(info)) => Self::MembersByMac(info),
-            Some(Content::StateSnapshot(_)) => Self::Members(ChannelId::new(message.channel)),
-            _ => Self::Anybody,
+        match channel.filter(|ix| !layout.is_in(to, *ix)) {
+            Some(ix) => Err(format!("what it knows of channel {}", layout.channels[ix].id)),
+            None => Ok(()),
         }
     }
 
-    fn allows(&mut self, to: usize, facts: &Facts<'_>) -> Result<(), String> {
-        if let Self::MembersByMac(info) = self {
-            // Only the channel's members can tell it from the hash.
-            let channels = facts.layout.channels.iter();
-            let named = channels.map(|channel| &channel.id).find(|id| is_named(info, id));
-            *self = named.map_or(Self::Anybody, |id| Self::Members(id.clone()));
+    /// Finds the channel, which only its members can tell from the hash.
+    fn channel_of(&mut self, pki_id: &[u8], mac: &[u8], layout: &Layout) -> Option<usize> {
+        let is_mac_of = |channel: &Channel| {
+            let hash = Sha256::new().chain_update(pki_id).chain_update(channel.id.as_bytes());
+            hash.finalize()[..] == *mac
+        };
+        let find = || layout.channels.iter().position(is_mac_of);
+        let (Ok(name), Ok(hash)) = (pki_id.try_into(), mac.try_into()) else { return find() };
+        if self.macs.len() >= MACS_MAX {
+            self.macs.clear();
         }
-        match self {
-            Self::Anybody | Self::MembersByMac(_) => Ok(()),
-            Self::Nobody(what) => Err((*what).into()),
-            Self::Members(id) => match facts.layout.channel(id) {
-                Some(ix) if !facts.layout.is_in(to, ix) => {
-                    Err(format!("what it knows of channel {id}"))
-                }
-                _ => Ok(()),
-            },
-        }
+        *self.macs.entry((name, hash)).or_insert_with(find)
     }
 }
 
-fn is_named(info: &StateInfo, channel: &ChannelId) -> bool {
-    let hash = Sha256::new().chain_update(&info.pki_id).chain_update(channel.as_bytes());
-    hash.finalize()[..] == info.channel_mac[..]
+fn is_outline(frame: &Bytes, outline: &Outline<'_>) -> bool {
+    let whole = open(frame);
+    let decoded = whole.as_ref().and_then(|(envelope, message)| Outline::of(envelope, message));
+    decoded.as_ref() == Some(outline)
 }
 
-macro_rules! kinds {
-    ($($content:ident = $name:literal),+ $(,)?) => {
-        /// The kinds of messages that nodes send of themselves.
-        pub const MESSAGE_KINDS: &[&str] = &[$($name),+];
-
-        /// Returns a message's place among the kinds, their number if it is of none.
-        fn kind(content: &Content) -> usize {
-            enum Place {
-                $($content),+
-            }
-            match content {
-                $(Content::$content(_) => Place::$content as usize,)+
-                _ => MESSAGE_KINDS.len(),
-            }
-        }
-    };
-}
-
-kinds! {
-    AliveMsg = "alive message",
-    DataMsg = "block",
-    Conn = "handshake",
-    LeadershipMsg = "leadership message",
-    MemReq = "membership request",
-    MemRes = "membership response",
-    DataDig = "pull digest",
-    Hello = "pull hello",
-    DataReq = "pull request",
-    DataUpdate = "pull update",
-    StateInfo = "state info",
-    StateInfoPullReq = "state info request",
-    StateSnapshot = "state info snapshot",
-    StateRequest = "state request",
-    StateResponse = "state response",
-}
-
-fn open(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
+pub(super) fn open(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
     let envelope = Envelope::decode(frame.clone()).ok()?;
     let message = GossipMessage::decode(envelope.payload.clone()).ok()?;
     Some((envelope, message))
@@ -277,5 +200,5 @@ pub(crate) fn describe(frame: &Bytes) -> String {
 
 const MEANING: &str = "frames mean something";
 const BORDER: &str = "nothing crosses to whom it is not for";
-/// A few broadcasts of some seconds.
-const SLOT_BITS: u32 = 10;
+/// More than are in use at once.
+const MACS_MAX: usize = 65_536;

@@ -4,21 +4,19 @@ mod blocks;
 mod frames;
 mod liveness;
 mod load;
+mod shape;
 mod stamps;
 mod views;
 
 use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
-use gossip_core::{
-    ChannelId, Endpoint, Identity, Instant, Limits, Member, Notice, OrgId, PkiId, Table, UnixTime,
-};
+use gossip_core::{ChannelId, Endpoint, Instant, Limits, Member, Notice, PkiId, Table, UnixTime};
 
 use super::{crypto::Authority, hash::Map, layout::Layout};
 
-pub use self::frames::MESSAGE_KINDS;
-pub(crate) use self::frames::describe;
 pub use self::liveness::{Unmet, bound, unmet};
+pub use self::shape::MESSAGE_KINDS;
 use self::{
     blocks::Blocks,
     frames::{Endpoints, Frames},
@@ -26,6 +24,7 @@ use self::{
     stamps::Stamps,
     views::{Authors, Expired, Flips},
 };
+pub(crate) use self::{frames::describe, load::ACTIONS_ALLOWED};
 
 /// Something that a host did, as the checkers see it. Hosts are numbered.
 #[derive(Clone, Copy, Debug)]
@@ -89,8 +88,8 @@ pub enum Seen<'a> {
         wall: UnixTime,
         /// Whom it holds alive.
         members: &'a [Member],
-        /// The identities that it knows.
-        identities: &'a [(PkiId, Identity, OrgId)],
+        /// Which identities it knows of those that expire.
+        expiring: &'a [PkiId],
         /// How many connections are open.
         connections: u64,
         /// How much it holds of what peers send.
@@ -109,6 +108,8 @@ pub struct Facts<'a> {
     pub authority: &'a Authority,
     /// Whose each identity is, with what it means, whether it is in use or not.
     pub(crate) issued: &'a Map<PkiId, Issued>,
+    /// Those that expire, and when.
+    pub expiring: &'a [(PkiId, UnixTime)],
 }
 
 /// An identity that was issued.

@@ -154,14 +154,14 @@ impl Check for Expired {
         if let Seen::Started { pki_id, .. } = *seen {
             self.own[host] = Some(pki_id);
         }
-        let Seen::View { wall, members, identities, .. } = *seen else { return Ok(()) };
-        let own = self.own[host].as_ref();
-        let members = members.iter().map(|member| ("holds alive", &member.pki_id));
-        let known = identities.iter().map(|(pki_id, ..)| ("knows", pki_id));
-        for (does, pki_id) in members.chain(known).filter(|(_, pki_id)| Some(*pki_id) != own) {
-            let expires_at = facts.issued.get(pki_id).and_then(|issued| issued.expires_at);
-            if expires_at.is_some_and(|at| at + GRACE < wall) {
-                return Err(format!("{does} {pki_id}, who has expired"));
+        let Seen::View { wall, members, expiring, .. } = *seen else { return Ok(()) };
+        let expired = facts.expiring.iter().filter(|(_, at)| *at + GRACE < wall);
+        for (pki_id, _) in expired.filter(|(pki_id, _)| Some(*pki_id) != self.own[host]) {
+            if members.iter().any(|member| member.pki_id == *pki_id) {
+                return Err(format!("holds alive {pki_id}, who has expired"));
+            }
+            if expiring.contains(pki_id) {
+                return Err(format!("knows {pki_id}, who has expired"));
             }
         }
         Ok(())
