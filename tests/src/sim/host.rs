@@ -75,7 +75,7 @@ pub(super) enum Input {
     /// A job is done.
     Job {
         /// The job.
-        job: Job,
+        job: Box<Job>,
         /// What becomes of the answer.
         fate: Fate,
     },

@@ -14,6 +14,8 @@ pub(super) struct Network {
     hosts: usize,
     /// By the connection's number; `None` once closed.
     ends: Vec<Option<End>>,
+    /// The numbers of those that are open, ascending, and of some that were closed lately.
+    open: Vec<u64>,
     /// How many partitions keep a host (row) from reaching another (column).
     blocked: Vec<u16>,
 }
@@ -76,7 +78,8 @@ impl Network {
     /// Makes a network without connections.
     #[must_use]
     pub(super) fn new(seed: u64, hosts: usize) -> Self {
-        Self { seed, hosts, ends: Vec::new(), blocked: vec![0; hosts * hosts] }
+        let blocked = vec![0; hosts * hosts];
+        Self { seed, hosts, ends: Vec::new(), open: Vec::new(), blocked }
     }
 
     /// Makes a connection; nobody is told.
@@ -94,6 +97,7 @@ impl Network {
         };
         self.ends.push(Some(end(one, ids.1, other)));
         self.ends.push(Some(end(other, ids.0, one)));
+        self.open.extend([number, number + 1]);
         ids
     }
 
@@ -114,9 +118,11 @@ impl Network {
     }
 
     /// Lists the open ends for which something holds, in the order in which they were made.
-    pub(super) fn ends_where(&self, mut holds: impl FnMut(&End) -> bool) -> Vec<ConnId> {
-        let open = self.ends.iter().enumerate().filter_map(|(ix, end)| Some((ix, end.as_ref()?)));
-        open.filter(|(_, end)| holds(end)).map(|(ix, _)| ConnId::new(ix as u64)).collect()
+    pub(super) fn ends_where(&mut self, mut holds: impl FnMut(&End) -> bool) -> Vec<ConnId> {
+        let Self { ends, open, .. } = self;
+        open.retain(|number| ends[*number as usize].is_some());
+        let holds = |number: &&u64| ends[**number as usize].as_ref().is_some_and(&mut holds);
+        open.iter().filter(holds).map(|number| ConnId::new(*number)).collect()
     }
 
     /// Blocks or unblocks the way from one host to another; both nest.

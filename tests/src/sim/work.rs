@@ -40,7 +40,7 @@ impl World {
             at = at.max(self.hosts[host].ledger_at);
             self.hosts[host].ledger_at = at;
         }
-        self.plan_input(at, host, Input::Job { job, fate });
+        self.plan_input(at, host, Input::Job { job: Box::new(job), fate });
     }
 
     /// Does a job and answers it, unless its fate is another.

@@ -73,7 +73,6 @@ pub struct Totals {
 
 /// Something that is to happen.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it stays in its slot until it happens")]
 pub(super) enum Planned {
     /// Something reaches a host, unless it was started again meanwhile.
     Input { host: usize, generation: u32, input: Input },
@@ -339,7 +338,7 @@ impl World {
             Input::Arrived { conn, parcel, is_copy } => {
                 self.on_arrived(host, conn, parcel, is_copy)
             }
-            Input::Job { job, fate } => self.on_job(host, job, fate),
+            Input::Job { job, fate } => self.on_job(host, *job, fate),
         }
     }
 
@@ -363,9 +362,10 @@ impl World {
         let Some(node) = &mut self.hosts[host].node else { return };
         let now = self.now;
         self.recorder.write(host, |writer, log| writer.command(now, &command, log));
-        let text = format!("{command:?}").chars().take(60).collect::<String>();
+        let given = command.clone();
         if let Err(error) = node.command(now, command) {
             self.recorder.write(host, |writer, log| writer.refused(&error, log));
+            let text = format!("{given:?}").chars().take(60).collect::<String>();
             self.object("commands are taken", vec![host], format!("{text}: {error}"));
         }
         self.drain(host);
