@@ -2,6 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
+use gossip_core::Limits;
 use gossip_tests::sim::{FaultClass, Faults, Options, Scheme, World, run};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -66,6 +67,36 @@ fn on_a_static_membership_all_blocks_reach_all_and_nothing_else_goes_on() {
     let ((short, few), (long, many)) = (messages(MINUTE / 6), messages(MINUTE));
     assert_eq!(short, long);
     assert!(few >= 10 * 59 && many > 4 * few, "{few} and {many} blocks");
+}
+
+/// Peers that want more than there is room for miss much, but nothing grows beyond its bound.
+#[test]
+fn with_narrow_limits_everything_stays_within_them() {
+    let limits = Limits {
+        frames_in_flight_max: 3,
+        control_frames_max: 8,
+        reply_frames_max: 2,
+        gossip_frames_max: 4,
+        claims_per_connection_max: 4,
+        claims_max: 10,
+        rivals_max: 1,
+        identities_max: 10,
+        members_max: 7,
+        leaders_max: 1,
+        foreign_state_info_max: 2,
+        buffered_blocks_max: 3,
+        pull_ids_max: 6,
+        pull_rounds_max: 2,
+        pull_hellos_max: 1,
+        ..Limits::default()
+    };
+    for seed in 500..504 {
+        let limits = limits.clone();
+        let options = Options { peers: 10, limits, ..options(seed, Faults::all()) };
+        let mut world = World::new(options).expect("options that make sense");
+        world.run_for(2 * MINUTE);
+        assert_eq!(world.violation(), None, "seed {seed}");
+    }
 }
 
 #[test]

@@ -33,6 +33,8 @@ struct Rules {
     request_wait: Duration,
     /// For how long what was asked for is taken and served (P-14).
     response_wait: Duration,
+    /// Whether what comes later than that, but not ten times as late, is believed (P-14).
+    believes_late: bool,
     /// The longest time between two rounds (P-1, P-17).
     interval: Duration,
     /// How many hellos of one peer are honoured at once.
@@ -50,6 +52,7 @@ impl Default for Rules {
         Self {
             request_wait: Duration::from_millis(1500),
             response_wait: Duration::from_secs(2),
+            believes_late: true,
             interval: INTERVAL * 9 / 8,
             hellos_max: HELLOS_MAX,
             items_max: ITEMS_MAX,
@@ -163,6 +166,8 @@ impl Model<'_> {
         let items: BTreeMap<u8, bool> =
             items.into_iter().map(|of| (of, choices.index(3) > 0)).collect();
         let data = items.iter().map(|(of, holds)| item(*of, *holds)).collect();
+        let is_strange = |of: &u8| self.rig.node.identity(&pki_of(*of)).is_none();
+        let strangers: BTreeSet<u8> = items.keys().copied().filter(is_strange).collect();
         let msg_type = PullMsgType::IdentityMsg as i32;
         self.say(from, Content::DataUpdate(DataUpdate { nonce, data, msg_type }));
         let (now, wait) = (self.rig.now, self.rules.response_wait);
@@ -177,6 +182,11 @@ impl Model<'_> {
             } else if age.is_some_and(|age| age < wait) {
                 // What was not asked for may be taken or not.
                 self.served.insert(of, asked.contains(&of));
+            } else if age.is_some_and(|age| age < wait * 10) && asked.contains(&of) {
+                let is_believed = self.rig.node.identity(&pki_of(of)).is_some();
+                if strangers.contains(&of) && is_believed != self.rules.believes_late {
+                    return Err(format!("{of} came late; believed: {is_believed}"));
+                }
             }
         }
         self.look(&mut Vec::new())
@@ -462,6 +472,7 @@ mod tests {
             Rules { request_wait: second * 2, ..Rules::default() },
             Rules { response_wait: second, ..Rules::default() },
             Rules { response_wait: second * 3, ..Rules::default() },
+            Rules { believes_late: false, ..Rules::default() },
             Rules { interval: INTERVAL * 15 / 16, ..Rules::default() },
             Rules { hellos_max: HELLOS_MAX + 1, ..Rules::default() },
             Rules { items_max: ITEMS_MAX + 1, ..Rules::default() },
