@@ -43,6 +43,8 @@ struct Rules {
     items_max: usize,
     /// Whether others may learn of whom they cannot reach (P-46).
     tells_hidden: bool,
+    /// For so long somebody who sent a forgery is not asked for the same again.
+    forgery_memory: Duration,
     /// Whether what does not hold is stored.
     takes_forgeries: bool,
 }
@@ -57,6 +59,7 @@ impl Default for Rules {
             hellos_max: HELLOS_MAX,
             items_max: ITEMS_MAX,
             tells_hidden: false,
+            forgery_memory: Duration::from_secs(60),
             takes_forgeries: false,
         }
     }
@@ -80,8 +83,8 @@ struct Model<'a> {
     rounds: Vec<Round>,
     /// Whose identity messages the node serves, and whether that is certain.
     served: BTreeMap<u8, bool>,
-    /// Who sent a forgery of whose, and when.
-    forged: BTreeMap<(u8, u8), Instant>,
+    /// Who sent a forgery of whose, when, and whether the node has looked at it for sure.
+    forged: BTreeMap<(u8, u8), (Instant, bool)>,
     /// When each identity was last asked for.
     asked_for: BTreeMap<u8, Instant>,
     /// The hellos that each peer sent, and when.
@@ -130,7 +133,8 @@ impl Model<'_> {
             4 => self.hello(peer(choices), choices.below(4)),
             5 => self.request(peer(choices), choices.below(4), subjects(choices)),
             _ => {
-                self.rig.pass(Duration::from_millis(choices.below(1200)));
+                let longest = if choices.index(12) == 11 { 30_000 } else { 1200 };
+                self.rig.pass(Duration::from_millis(choices.below(longest)));
                 self.look(&mut Vec::new())
             }
         }
@@ -178,7 +182,8 @@ impl Model<'_> {
                 continue;
             }
             if !holds && !self.rules.takes_forgeries {
-                self.forged.insert((from, of), now);
+                let is_seen = age.is_some_and(|age| age < wait) && !self.served.contains_key(&of);
+                self.forged.insert((from, of), (now, is_seen));
             } else if age.is_some_and(|age| age < wait) {
                 // What was not asked for may be taken or not.
                 self.served.insert(of, asked.contains(&of));
@@ -309,12 +314,16 @@ impl Model<'_> {
     fn wants(&mut self, at: Instant, to: u8, request: &DataRequest) -> Result<(), String> {
         let ids: Option<BTreeSet<u8>> = request.digests.iter().map(subject).collect();
         let ids = ids.filter(|ids| !ids.is_empty()).ok_or("a request for nothing")?;
-        let served = &self.served;
-        let is_forged = |of: &u8| {
-            self.forged.get(&(to, *of)).is_some_and(|forged| at - *forged < FORGERY_MEMORY)
-        };
-        if let Some(of) = ids.iter().find(|of| served.get(of) == Some(&true) && !is_forged(of)) {
+        if let Some(of) = ids.iter().find(|of| self.served.get(of) == Some(&true)) {
             return Err(format!("{of} is here and was asked for"));
+        }
+        let memory = self.rules.forgery_memory;
+        let has_forged = |of: &&u8| {
+            let forged = self.forged.get(&(to, **of));
+            forged.is_some_and(|(forged, is_seen)| *is_seen && at - *forged < memory)
+        };
+        if let Some(of) = ids.iter().find(has_forged) {
+            return Err(format!("{to} was asked for {of}, which it has forged"));
         }
         let round = self.round(to, request.nonce).ok_or("a request without a hello")?;
         let offer = round.offers.get(&to).ok_or("a request without an offer")?;
@@ -439,9 +448,6 @@ const INTERVAL: Duration = Duration::from_secs(4);
 
 const DIGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// For so long somebody who sent a forgery is not asked for the same again.
-const FORGERY_MEMORY: Duration = Duration::from_secs(60);
-
 /// How many peers a round asks.
 const PEERS_ASKED: usize = 3;
 
@@ -478,6 +484,7 @@ mod tests {
             Rules { items_max: ITEMS_MAX + 1, ..Rules::default() },
             Rules { items_max: ITEMS_MAX - 1, ..Rules::default() },
             Rules { tells_hidden: true, ..Rules::default() },
+            Rules { forgery_memory: second * 120, ..Rules::default() },
             Rules { takes_forgeries: true, ..Rules::default() },
         ];
         for (number, flaw) in flaws.iter().enumerate() {
