@@ -21,17 +21,18 @@ use sha2::{Digest as _, Sha256};
 #[global_allocator]
 static ALLOC: AllocProfiler = AllocProfiler::system();
 
-/// Peers of our organisation that are connected, alive and in the channel.
-const PEERS: u8 = 16;
+/// How many peers of our organisation are connected, alive and in the channel: a message must not
+/// cost more where there are many.
+const PEERS: [u16; 4] = [16, 50, 200, 1000];
 
 fn main() {
     divan::main();
 }
 
 /// A new alive message: checked, stored and passed on to three peers.
-#[divan::bench(sample_size = 200)]
-fn alive_new(bencher: Bencher<'_, '_>) {
-    let mut driver = Driver::new();
+#[divan::bench(sample_size = 200, args = PEERS)]
+fn alive_new(bencher: Bencher<'_, '_>, peers: u16) {
+    let mut driver = Driver::new(peers);
     let mut sequence = 1;
     bencher
         .with_inputs(|| {
@@ -43,9 +44,9 @@ fn alive_new(bencher: Bencher<'_, '_>) {
 }
 
 /// A copy of it from another peer.
-#[divan::bench(sample_size = 200)]
-fn alive_duplicate(bencher: Bencher<'_, '_>) {
-    let mut driver = Driver::new();
+#[divan::bench(sample_size = 200, args = PEERS)]
+fn alive_duplicate(bencher: Bencher<'_, '_>, peers: u16) {
+    let mut driver = Driver::new(peers);
     let frame = alive(1, 2);
     driver.receive(0, frame.clone());
     let verifies = driver.node.stats().verifies;
@@ -54,9 +55,9 @@ fn alive_duplicate(bencher: Bencher<'_, '_>) {
 }
 
 /// A new StateInfo: checked, stored and passed on to three peers.
-#[divan::bench(sample_size = 200)]
-fn state_info_new(bencher: Bencher<'_, '_>) {
-    let mut driver = Driver::new();
+#[divan::bench(sample_size = 200, args = PEERS)]
+fn state_info_new(bencher: Bencher<'_, '_>, peers: u16) {
+    let mut driver = Driver::new(peers);
     let mut sequence = 1;
     bencher
         .with_inputs(|| {
@@ -68,9 +69,9 @@ fn state_info_new(bencher: Bencher<'_, '_>) {
 }
 
 /// A new block of 1 KiB: verified, stored, passed on and committed.
-#[divan::bench(sample_size = 200)]
-fn block_new(bencher: Bencher<'_, '_>) {
-    let mut driver = Driver::new();
+#[divan::bench(sample_size = 200, args = PEERS)]
+fn block_new(bencher: Bencher<'_, '_>, peers: u16) {
+    let mut driver = Driver::new(peers);
     let mut number = 0;
     bencher
         .with_inputs(|| {
@@ -82,9 +83,9 @@ fn block_new(bencher: Bencher<'_, '_>) {
 }
 
 /// A copy of it from another peer.
-#[divan::bench(sample_size = 200)]
-fn block_duplicate(bencher: Bencher<'_, '_>) {
-    let mut driver = Driver::new();
+#[divan::bench(sample_size = 200, args = PEERS)]
+fn block_duplicate(bencher: Bencher<'_, '_>, peers: u16) {
+    let mut driver = Driver::new(peers);
     driver.receive(0, block(1));
     let frame = block(1);
     bencher.bench_local(|| driver.receive(2, frame.clone()));
@@ -98,7 +99,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new() -> Self {
+    fn new(peers: u16) -> Self {
         let identity = Identity::new("org\0own");
         let (org, endpoint) = (OrgId::from("org"), Endpoint::from("own:7051"));
         let mut config = Config::new(identity.clone(), pki_id(&identity), org.clone(), endpoint);
@@ -110,7 +111,7 @@ impl Driver {
         let channel = ChannelId::from("ch");
         let join = Command::JoinChannel { channel, config, height: Some(1) };
         driver.node.command(now, join).expect("our organisation is in the channel");
-        for peer in 0..PEERS {
+        for peer in 0..peers {
             let conn = ConnId::new(peer.into());
             let remote = String::new();
             driver.handle(Event::Connected { conn, dial: None, remote, tls: None });
@@ -118,11 +119,11 @@ impl Driver {
             driver.receive(peer, alive(peer, 1));
             driver.receive(peer, state_info(peer, 1));
         }
-        assert_eq!(driver.node.members().len(), PEERS.into());
+        assert_eq!(driver.node.members().len(), peers.into());
         driver
     }
 
-    fn receive(&mut self, from: u8, frame: Bytes) {
+    fn receive(&mut self, from: u16, frame: Bytes) {
         // Far enough from the one before that it does not wait for company.
         self.now += Duration::from_millis(20);
         self.handle(Event::Message { conn: ConnId::new(from.into()), frame });
@@ -157,16 +158,16 @@ impl Driver {
     }
 }
 
-fn identity(peer: u8) -> Identity {
+fn identity(peer: u16) -> Identity {
     // As long as a certificate.
-    Identity::new([b"org\0".to_vec(), vec![b'a' + peer; 800]].concat())
+    Identity::new([&b"org\0"[..], &peer.to_be_bytes(), &[b'a'; 800]].concat())
 }
 
 fn pki_id(identity: &Identity) -> PkiId {
     PkiId::new(Sha256::digest(identity.as_bytes()).into())
 }
 
-fn introduction(peer: u8) -> Bytes {
+fn introduction(peer: u16) -> Bytes {
     let identity = identity(peer);
     let conn = ConnEstablish {
         pki_id: pki_id(&identity).to_wire(),
@@ -176,7 +177,7 @@ fn introduction(peer: u8) -> Bytes {
     signed(1, Content::Conn(conn))
 }
 
-fn alive(peer: u8, sequence: u64) -> Bytes {
+fn alive(peer: u16, sequence: u64) -> Bytes {
     let membership = Member {
         endpoint: format!("peer{peer}:7051"),
         pki_id: pki_id(&identity(peer)).to_wire(),
@@ -185,12 +186,14 @@ fn alive(peer: u8, sequence: u64) -> Bytes {
     let alive = AliveMessage {
         membership: Some(membership),
         timestamp: Some(PeerTime { inc_num: 1, seq_num: sequence }),
+        // It follows trees, as peers of ours do.
+        extensions: 1,
         ..AliveMessage::default()
     };
     signed(1, Content::AliveMsg(alive))
 }
 
-fn state_info(peer: u8, sequence: u64) -> Bytes {
+fn state_info(peer: u16, sequence: u64) -> Bytes {
     let pki_id = pki_id(&identity(peer));
     let mac = Sha256::new().chain_update(pki_id.as_bytes()).chain_update("ch").finalize();
     let info = StateInfo {

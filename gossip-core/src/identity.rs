@@ -131,6 +131,8 @@ impl Identities {
             if entry.proofs.len() >= PROOFS_MAX {
                 entry.proofs.pop_front();
             }
+            // One is the rule.
+            entry.proofs.reserve_exact(1);
             entry.proofs.push_back(message);
         }
     }

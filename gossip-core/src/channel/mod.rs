@@ -20,7 +20,7 @@ use crate::{
     Chaincode, ChannelConfig, ChannelId, Config, Endpoint, Instant, Notice, OrgId, PkiId, Stamp,
     cx,
     node::Verified,
-    wire::{self, StateInfo},
+    wire::{self, Element, Elements, StateInfo},
 };
 
 use self::{
@@ -365,10 +365,13 @@ impl Channel {
         Some(info)
     }
 
-    /// Returns the elements of a snapshot that `may_learn` lets its receiver see (9.2).
-    pub(crate) fn snapshot(&self, may_learn: impl Fn(&PkiId) -> bool) -> Vec<Envelope> {
-        let seen = self.infos.iter().filter(|(author, _)| may_learn(author));
-        seen.map(|(_, info)| info.envelope.clone()).collect()
+    /// Makes a snapshot of what `may_learn` lets its receiver see (9.2).
+    pub(crate) fn snapshot(&self, may_learn: impl Fn(&PkiId) -> bool) -> Bytes {
+        let mut elements = Elements::default();
+        for (_, info) in self.infos.iter().filter(|(author, _)| may_learn(author)) {
+            elements.push(Element::First, &info.frame());
+        }
+        wire::snapshot(&self.id, &elements)
     }
 
     // Leadership.

@@ -165,7 +165,8 @@ impl Queue {
     fn pop(&mut self) -> Option<Bytes> {
         let frame = self.frames.pop_front()?;
         self.bytes -= frame.bytes.len();
-        if self.frames.is_empty() && self.frames.capacity() > Self::CAPACITY_KEPT {
+        // A peer that nothing waits for costs nothing: what can be written at once never waits.
+        if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }
         Some(frame.bytes)
@@ -182,7 +183,4 @@ impl Queue {
         older.bytes = frame.bytes.clone();
         true
     }
-
-    /// An idle peer keeps no more room than this.
-    const CAPACITY_KEPT: usize = 16;
 }

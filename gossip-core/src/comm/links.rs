@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{CloseReason, ConnId, DialId, DialPurpose, Endpoint, Instant, PkiId};
+use crate::{CloseReason, ConnId, DialId, DialPurpose, Endpoint, Instant, Limits, PkiId};
 
 use super::{
     Comm, Conn, Cx, Dial, Effect, Stage, Timer,
@@ -46,6 +46,12 @@ impl Link {
 }
 
 impl Conn {
+    /// Says whether the driver takes one more frame.
+    fn has_credit(&self, limits: &Limits) -> bool {
+        self.in_flight.len() < limits.frames_in_flight_max
+            && self.bytes_in_flight < limits.bytes_in_flight_max
+    }
+
     fn write(&mut self, conn: ConnId, frame: Bytes, cx: &mut Cx<'_>) {
         self.in_flight.push_back(frame.len());
         self.bytes_in_flight += frame.len();
@@ -86,6 +92,14 @@ impl Comm {
             self.drop_if_idle(peer, cx);
             return false;
         }
+        if let Some(conn) = link.active.filter(|_| link.lanes.is_empty())
+            && let Some(state) = self.conns.get_mut(&conn)
+            && state.has_credit(&cx.config.limits)
+        {
+            // As a rule nothing has to wait.
+            state.write(conn, frame.bytes, cx);
+            return true;
+        }
         let pushed = link.lanes.push(lane, frame, &cx.config.limits);
         match pushed {
             Pushed::Queued => {}
@@ -122,7 +136,7 @@ impl Comm {
     /// Answers the peer at the other end of a connection, on the connection that is in use with it;
     /// dropped if the one that it asked on is gone.
     pub(crate) fn respond(&mut self, conn: ConnId, lane: Lane, frame: Frame, cx: &mut Cx<'_>) {
-        if let Some(peer) = self.conns.get(&conn).and_then(Conn::peer) {
+        if let Some(peer) = self.conns.get(&conn).and_then(|state| state.peer()) {
             self.send(peer, None, lane, frame, cx);
         }
     }
@@ -172,9 +186,7 @@ impl Comm {
         let Some(state) = self.conns.get_mut(&conn).filter(|_| !link.lanes.is_empty()) else {
             return;
         };
-        let limits = &cx.config.limits;
-        while state.in_flight.len() < limits.frames_in_flight_max
-            && state.bytes_in_flight < limits.bytes_in_flight_max
+        while state.has_credit(&cx.config.limits)
             && let Some(frame) = link.lanes.pop()
         {
             state.write(conn, frame, cx);
@@ -286,7 +298,7 @@ impl Comm {
     }
 
     pub(super) fn on_linger_over(&mut self, conn: ConnId, cx: &mut Cx<'_>) {
-        let Some(peer) = self.conns.get(&conn).and_then(Conn::peer) else {
+        let Some(peer) = self.conns.get(&conn).and_then(|state| state.peer()) else {
             return;
         };
         if self.links.get(&peer).is_some_and(|link| link.spare == Some(conn)) {

@@ -28,7 +28,8 @@ type Cx<'a> = cx::Cx<'a, Effect>;
 /// Knows the connections, the dials under way and what waits for either.
 #[derive(Debug, Default)]
 pub(crate) struct Comm {
-    conns: HashMap<ConnId, Conn>,
+    /// Each in a box: tables that have grown are half empty.
+    conns: HashMap<ConnId, Box<Conn>>,
     links: HashMap<PkiId, Link>,
     dials: HashMap<DialId, Dial>,
     next_dial: u64,
@@ -157,7 +158,7 @@ struct Conn {
 
 #[derive(Debug)]
 enum Stage {
-    Handshake(Handshake),
+    Handshake(Box<Handshake>),
     Open { pki_id: PkiId, since: Instant, auth: Signed },
     Closing { peer: Option<(PkiId, CloseReason)> },
 }
@@ -211,7 +212,7 @@ impl Comm {
             return cx.emit(Effect::Close { conn, reason });
         }
         let dial = known_dial.flatten();
-        let stage = Stage::Handshake(Handshake::default());
+        let stage = Stage::Handshake(Box::default());
         let conn_state = Conn {
             remote,
             tls: tls.filter(|_| cx.config.tls),
@@ -220,7 +221,7 @@ impl Comm {
             in_flight: VecDeque::new(),
             bytes_in_flight: 0,
         };
-        self.conns.insert(conn, conn_state);
+        self.conns.insert(conn, Box::new(conn_state));
         if cx.config.tls && tls.is_none_or(|tls| tls.remote.is_none()) {
             return self.fail_handshake(conn, Fault::NoTlsCertificate, cx);
         }

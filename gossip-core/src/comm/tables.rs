@@ -6,7 +6,7 @@ use super::{Comm, Conn, Stage, handshake::Handshake};
 
 impl Comm {
     pub(crate) fn tables(&self, limits: &Limits, tables: &mut Tables) {
-        let conns = || self.conns.values();
+        let conns = || self.conns.values().map(AsRef::<Conn>::as_ref);
         let inbound = conns().filter(|conn| conn.is_inbound()).count();
         tables.add("inbound connections", inbound, limits.connections_max);
         let in_flight = largest(conns().map(Conn::in_flight));
@@ -33,7 +33,7 @@ impl Conn {
         (self.in_flight.len(), self.bytes_in_flight - last)
     }
 
-    const fn handshake(&self) -> Option<&Handshake> {
+    fn handshake(&self) -> Option<&Handshake> {
         match &self.stage {
             Stage::Handshake(handshake) => Some(handshake),
             Stage::Open { .. } | Stage::Closing { .. } => None,

@@ -1,11 +1,12 @@
 //! Who may learn of whom (§15), and the messages that tell it.
 
-use alloc::vec::Vec;
-
 use bytes::Bytes;
 use gossip_proto::gossip::Envelope;
 
-use crate::{CloseReason, OrgId, PkiId, wire, wire::Alive};
+use crate::{
+    CloseReason, OrgId, PkiId,
+    wire::{self, Alive, Element, Elements},
+};
 
 use super::{Cx, Discovery, Effect, Peer, own::Response};
 
@@ -43,6 +44,34 @@ impl<'a> Audience<'a> {
             alive.envelope_without_secret()
         }
     }
+
+    /// Tells of peers, as far as there is room for it.
+    fn tell_of<'p>(
+        self,
+        peers: impl Iterator<Item = (&'p PkiId, &'p Peer)>,
+        kind: Element,
+        room: usize,
+        elements: &mut Elements,
+        cx: &Cx<'_>,
+    ) {
+        for (pki_id, peer) in peers {
+            if elements.len() >= room {
+                break;
+            }
+            if self.may_learn_of(cx.org(pki_id), peer.endpoint.is_some()) {
+                self.tell(kind, &peer.message, elements);
+            }
+        }
+    }
+
+    /// Tells what it may see of a message.
+    fn tell(self, kind: Element, alive: &Alive, elements: &mut Elements) {
+        if self.org == Some(self.own_org) {
+            elements.push(kind, &alive.frame());
+        } else {
+            elements.push_public(kind, &alive.envelope);
+        }
+    }
 }
 
 impl Discovery {
@@ -55,13 +84,16 @@ impl Discovery {
         }
         let audience = Audience::of(&to, has_external_endpoint, cx);
         // Half a frame at most: the requester would close the connection over a larger one.
-        let mut room = cx.config.limits.sent_frame_bytes_max / 2;
-        let mut alive = disclosed(self.peers.alive(), audience, &mut room, cx);
-        let mut dead = disclosed(self.peers.dead(), audience, &mut room, cx);
+        let room = cx.config.limits.sent_frame_bytes_max / 2;
+        let mut elements = Elements::default();
+        audience.tell_of(self.peers.alive(), Element::First, room, &mut elements, cx);
+        audience.tell(Element::First, own, &mut elements);
+        audience.tell_of(self.peers.dead(), Element::Dead, room, &mut elements, cx);
         // We would not believe anything older than this: the requester can only outdo it.
-        dead.extend(self.peers.last_words(&to).map(|alive| audience.view(alive)));
-        alive.push(audience.view(own));
-        let frame = wire::membership_response(alive, dead, nonce);
+        if let Some(last_words) = self.peers.last_words(&to) {
+            audience.tell(Element::Dead, last_words, &mut elements);
+        }
+        let frame = wire::membership_response(&elements, nonce);
         cx.emit(Effect::Send { to, endpoint: endpoint.clone(), frame });
     }
 
@@ -70,23 +102,6 @@ impl Discovery {
         let audience = Audience::of(to, has_external, cx);
         audience.may_learn_of(Some(&cx.config.org), self.own.external_endpoint().is_some())
     }
-}
-
-/// Lists what an audience may see, as far as there is room for it.
-fn disclosed<'p>(
-    peers: impl Iterator<Item = (&'p PkiId, &'p Peer)>,
-    audience: Audience<'_>,
-    room: &mut usize,
-    cx: &Cx<'_>,
-) -> Vec<Envelope> {
-    peers
-        .filter(|(id, peer)| audience.may_learn_of(cx.org(id), peer.endpoint.is_some()))
-        .take_while(|(_, peer)| {
-            *room = room.saturating_sub(peer.message.frame().len());
-            *room > 0
-        })
-        .map(|(_, peer)| audience.view(&peer.message))
-        .collect()
 }
 
 /// Makes a request that carries our alive message, with its secret only to our own organisation

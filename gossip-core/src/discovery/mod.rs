@@ -196,8 +196,7 @@ impl Discovery {
     /// Says whether a message is, byte for byte but for its secret, the one that its peer is known
     /// by, or was known by before: copies overtake each other.
     pub(crate) fn is_known_statement(&self, alive: &Alive) -> bool {
-        let known = self.peers.get(&alive.pki_id);
-        known.is_some_and(|peer| peer.statements().any(|known| known.is_same_statement(alive)))
+        self.peers.get(&alive.pki_id).is_some_and(|peer| peer.has_said(alive))
     }
 
     /// Looks at a message with our own PKI-ID: another process uses our identity if it names other

@@ -4,6 +4,8 @@ use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use bytes::Bytes;
+use gossip_proto::gossip::Envelope;
+use prost::Message as _;
 
 use crate::{Endpoint, Instant, PkiId, Stamp, changed::Changed, timers::Timers, wire::Alive};
 
@@ -12,8 +14,8 @@ use crate::{Endpoint, Instant, PkiId, Stamp, changed::Changed, timers::Timers, w
 pub(crate) struct Peer {
     /// The newest statement that was taken from it.
     pub(crate) message: Arc<Alive>,
-    /// The one before.
-    previous: Option<Arc<Alive>>,
+    /// The one before: its version, and the serialized envelope.
+    previous: Option<(Stamp, Bytes)>,
     /// Where other organisations reach it.
     pub(crate) endpoint: Option<Endpoint>,
     /// Where its own organisation reaches it, also if the newest copy came without (D-18).
@@ -30,9 +32,15 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Iterates over the last statements that were taken from it.
-    pub(super) fn statements(&self) -> impl Iterator<Item = &Alive> {
-        core::iter::once(&self.message).chain(&self.previous).map(AsRef::as_ref)
+    /// Says whether a statement is, byte for byte but for its secret, one of the last two that were
+    /// taken from it.
+    pub(super) fn has_said(&self, alive: &Alive) -> bool {
+        let is_previous = || {
+            let (_, frame) = self.previous.as_ref().filter(|(stamp, _)| *stamp == alive.stamp)?;
+            let Envelope { payload, signature, .. } = Envelope::decode(frame.clone()).ok()?;
+            Some(payload == alive.envelope.payload && signature == alive.envelope.signature)
+        };
+        self.message.is_same_statement(alive) || is_previous().unwrap_or(false)
     }
 
     /// Returns the version of its newest statement.
@@ -155,7 +163,8 @@ impl Peers {
         let (is_reached, can_do) = (peer.endpoint.is_some(), peer.message.extensions);
         peer.endpoint.clone_from(&alive.endpoint);
         peer.metadata = alive.metadata.clone();
-        peer.previous = Some(core::mem::replace(&mut peer.message, Arc::clone(alive)));
+        peer.previous = Some((peer.stamp(), peer.message.frame()));
+        peer.message = Arc::clone(alive);
         peer.last_seen = now;
         if peer.is_alive {
             let is_same = (is_reached, can_do) == (peer.endpoint.is_some(), alive.extensions);

@@ -201,7 +201,7 @@ impl Node {
                 || self.discovery.has_external_endpoint(author)
         };
         let channel = &self.channels[ix.0 as usize];
-        let frame = wire::snapshot(channel.id(), channel.snapshot(may_learn));
+        let frame = channel.snapshot(may_learn);
         self.comm(|comm, cx| comm.respond(origin.conn, Lane::Reply, Frame::new(frame), cx));
         Ok(())
     }

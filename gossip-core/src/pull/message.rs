@@ -73,7 +73,7 @@ impl Family {
         let mut content = DataDigest { nonce, ..DataDigest::default() }.encode_to_vec();
         content.extend_from_slice(&digest.0);
         DataDigest { msg_type, ..DataDigest::default() }.encode_raw(&mut content);
-        wire::pack(self.tag, self.channel.as_ref(), DATA_DIG, &content)
+        wire::pack(0, self.tag, self.channel.as_ref(), DATA_DIG, &content)
     }
 
     /// Makes the list of what we want.

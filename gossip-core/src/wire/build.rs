@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use gossip_proto::gossip::{
     Acknowledgement, ConnEstablish, DataMessage, Envelope, GossipMessage, MembershipRequest,
-    MembershipResponse, Payload, RemoteStateRequest, RemoteStateResponse, StateInfoPullRequest,
-    StateInfoSnapshot, gossip_message::Content,
+    Payload, RemoteStateRequest, RemoteStateResponse, StateInfoPullRequest,
+    gossip_message::Content,
 };
 use prost::{
     Message as _,
@@ -31,21 +31,70 @@ pub(super) fn unsigned(payload: Bytes) -> Bytes {
 }
 
 /// Puts serialized content of the kind with this field number into a message and an envelope
-/// without a signature; the nonce of the message is 0.
-pub(crate) fn pack(tag: Tag, channel: Option<&ChannelId>, number: u32, content: &[u8]) -> Bytes {
+/// without a signature.
+pub(crate) fn pack(
+    nonce: u64,
+    tag: Tag,
+    channel: Option<&ChannelId>,
+    number: u32,
+    content: &[u8],
+) -> Bytes {
     let channel = channel.map(|channel| channel.as_bytes().clone()).unwrap_or_default();
-    let head = GossipMessage { channel, tag: tag as i32, ..Default::default() };
-    let field = key_len(number) + encoded_len_varint(content.len() as u64) + content.len();
-    let payload = head.encoded_len() + field;
-    let whole = key_len(PAYLOAD) + encoded_len_varint(payload as u64) + payload;
-    let mut frame = Vec::with_capacity(whole);
-    encode_key(PAYLOAD, WireType::LengthDelimited, &mut frame);
-    encode_varint(payload as u64, &mut frame);
+    let head = GossipMessage { nonce, channel, tag: tag as i32, ..Default::default() };
+    let payload = head.encoded_len() + field_len(number, content.len());
+    let mut frame = Vec::with_capacity(field_len(PAYLOAD, payload));
+    begin_field(PAYLOAD, payload, &mut frame);
     head.encode_raw(&mut frame);
-    encode_key(number, WireType::LengthDelimited, &mut frame);
-    encode_varint(content.len() as u64, &mut frame);
-    frame.extend_from_slice(content);
+    put_field(number, content, &mut frame);
     frame.into()
+}
+
+fn field_len(number: u32, len: usize) -> usize {
+    key_len(number) + encoded_len_varint(len as u64) + len
+}
+
+fn begin_field(number: u32, len: usize, buffer: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, buffer);
+    encode_varint(len as u64, buffer);
+}
+
+fn put_field(number: u32, bytes: &[u8], buffer: &mut Vec<u8>) {
+    begin_field(number, bytes.len(), buffer);
+    buffer.extend_from_slice(bytes);
+}
+
+/// Serialized envelopes, gathered into a list as they are.
+#[derive(Debug, Default)]
+pub(crate) struct Elements(Vec<u8>);
+
+impl Elements {
+    /// Appends an envelope.
+    pub(crate) fn push(&mut self, kind: Element, frame: &[u8]) {
+        put_field(kind as u32, frame, &mut self.0);
+    }
+
+    /// Appends an envelope without its secret.
+    pub(crate) fn push_public(&mut self, kind: Element, envelope: &Envelope) {
+        let Envelope { payload, signature, secret_envelope: _ } = envelope;
+        let len = field_len(PAYLOAD, payload.len()) + field_len(SIGNATURE, signature.len());
+        begin_field(kind as u32, len, &mut self.0);
+        put_field(PAYLOAD, payload, &mut self.0);
+        put_field(SIGNATURE, signature, &mut self.0);
+    }
+
+    /// Returns how many bytes the list has so far.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Where an envelope stands in a message that lists envelopes: the number of the field.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Element {
+    /// The living of a membership response, or what a snapshot is made of.
+    First = 1,
+    /// The dead of a membership response.
+    Dead = 2,
 }
 
 /// Serializes our connection message, to be signed (C-9).
@@ -71,9 +120,9 @@ pub(crate) fn membership_request(self_information: Envelope, nonce: u64) -> Byte
     unsigned(message(nonce, Tag::Empty, None, content))
 }
 
-/// Makes a membership response; our own alive message is the last of `alive` (D-27).
-pub(crate) fn membership_response(alive: Vec<Envelope>, dead: Vec<Envelope>, nonce: u64) -> Bytes {
-    unsigned(message(nonce, Tag::Empty, None, Content::MemRes(MembershipResponse { alive, dead })))
+/// Makes a membership response; our own alive message is the last of the living (D-27).
+pub(crate) fn membership_response(elements: &Elements, nonce: u64) -> Bytes {
+    pack(nonce, Tag::Empty, None, MEM_RES, &elements.0)
 }
 
 /// Makes a request for StateInfo; the channel is named by our MAC alone (W-26).
@@ -84,9 +133,8 @@ pub(crate) fn state_info_request(mac: &[u8; 32]) -> Bytes {
 }
 
 /// Makes a snapshot of StateInfo messages.
-pub(crate) fn snapshot(channel: &ChannelId, elements: Vec<Envelope>) -> Bytes {
-    let content = Content::StateSnapshot(StateInfoSnapshot { elements });
-    unsigned(message(0, Tag::ChanOrOrg, Some(channel), content))
+pub(crate) fn snapshot(channel: &ChannelId, elements: &Elements) -> Bytes {
+    pack(0, Tag::ChanOrOrg, Some(channel), STATE_SNAPSHOT, &elements.0)
 }
 
 /// Makes an acknowledgement; it has no tag (W-30, CH-65). A text says why not, an empty one that
@@ -118,5 +166,10 @@ pub(crate) fn state_response(channel: &ChannelId, nonce: u64, blocks: Vec<(u64, 
     unsigned(message(nonce, Tag::ChanOrOrg, Some(channel), content))
 }
 
-/// The field of an envelope that holds the message.
+/// The fields of an envelope that hold the message and its signature.
 const PAYLOAD: u32 = 1;
+const SIGNATURE: u32 = 2;
+
+/// The fields of a message that hold a membership response and a snapshot.
+const MEM_RES: u32 = 7;
+const STATE_SNAPSHOT: u32 = 16;

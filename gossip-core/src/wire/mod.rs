@@ -23,8 +23,8 @@ use self::read::{Outline, Sealed};
 pub(crate) use self::{
     alive::{Alive, NewAlive, secret_payload},
     build::{
-        ack, block, conn_establish, membership_request, membership_response, pack, snapshot,
-        state_info_request, state_request, state_response,
+        Element, Elements, ack, block, conn_establish, membership_request, membership_response,
+        pack, snapshot, state_info_request, state_request, state_response,
     },
     carried::{carried, carry, is_body},
     leadership::{Leadership, leadership_payload},

@@ -14,7 +14,7 @@ use prost::Message as _;
 use crate::{ChannelId, CloseReason, Fault, Notice, wire};
 
 use super::{
-    hand::{Hand, frame},
+    hand::{Hand, frame, snapshot_of},
     net::{Fate, Net, block},
     unsigned,
 };
@@ -220,7 +220,7 @@ fn messages_for_other_channels_are_dropped() {
     let other = ChannelId::from("other");
     let pushed = wire::block(&other, 1, block("other", 1, "honest"));
     case("a block", pushed, Fault::WrongChannel).blameless().check();
-    let snapshot = wire::snapshot(&other, Vec::new());
+    let snapshot = snapshot_of("other", &[]);
     case("a snapshot", snapshot, Fault::WrongChannel).blameless().check();
     let request = hand.state_info_request("other");
     case("a request", request, Fault::WrongChannel).blameless().check();

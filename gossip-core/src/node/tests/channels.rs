@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    hand::{Hand, frame},
+    hand::{Hand, frame, snapshot_of},
     net::{Net, START, at, outside, sign},
 };
 
@@ -380,7 +380,7 @@ fn a_bad_element_ends_a_snapshot_and_an_unknown_author_does_not() {
         others[2].alive(7),
         others[2].state_info("ch", 1, 1),
     ];
-    net.send(hand.conn, wire::snapshot(&ChannelId::from("ch"), elements));
+    net.send(hand.conn, snapshot_of("ch", &elements));
     net.run_for(Duration::from_millis(100));
     let known = BTreeSet::from([others[0].pki_id, others[1].pki_id]);
     assert_eq!(net.peers[0].channel_peers("ch"), known);
@@ -398,7 +398,7 @@ fn a_sender_that_is_not_of_the_channel_is_not_listened_to() {
     let faults = |net: &Net| net.peers[0].node.stats().faults(Fault::WrongOrg);
     net.send(third.conn, frame(&hand.state_info("ch", 1, 1)));
     let elements = vec![hand.state_info("ch", 1, 1)];
-    net.send(third.conn, wire::snapshot(&ChannelId::from("ch"), elements));
+    net.send(third.conn, snapshot_of("ch", &elements));
     let block = super::net::block("ch", 1, "honest");
     net.send(third.conn, wire::block(&ChannelId::from("ch"), 1, block));
     net.run_for(Duration::from_millis(10));

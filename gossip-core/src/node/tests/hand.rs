@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use crate::{
     ChannelId, CloseReason, ConnId, Endpoint, Event, Identity, PkiId, Stamp, TlsBinding,
-    wire::{self, NewAlive, NewStateInfo},
+    wire::{self, Element, Elements, NewAlive, NewStateInfo},
 };
 
 use super::net::{Net, START, identity, pki, sign, tls_at, tls_of};
@@ -160,4 +160,11 @@ impl Hand {
 
 pub(crate) fn frame(envelope: &Envelope) -> Bytes {
     envelope.encode_to_vec().into()
+}
+
+/// A snapshot of StateInfo messages.
+pub(super) fn snapshot_of(channel: &str, infos: &[Envelope]) -> Bytes {
+    let mut elements = Elements::default();
+    infos.iter().for_each(|info| elements.push(Element::First, &info.encode_to_vec()));
+    wire::snapshot(&ChannelId::from(channel), &elements)
 }

@@ -10,7 +10,7 @@ use prost::Message as _;
 use crate::{ChannelId, Event, Message, MessageKind, Stamp, rng::Rng, wire};
 
 use super::{
-    hand::{Hand, frame},
+    hand::{Hand, frame, snapshot_of},
     membership::network,
     net::{Fate, block},
     unsigned,
@@ -49,7 +49,7 @@ fn corpus(hand: &Hand, sequence: u64) -> Vec<Bytes> {
         frame(&infos[1]),
         hand.state_info_request("ch"),
         wire::membership_request(alive, sequence),
-        wire::snapshot(&channel, infos.to_vec()),
+        snapshot_of("ch", &infos),
         wire::block(&channel, sequence, block("ch", sequence, "honest")),
         unsigned(response),
     ]
