@@ -109,6 +109,20 @@ fn with_certificates_and_all_faults_all_is_well_and_the_same_in_every_process() 
     assert_eq!(in_another_process(400, Scheme::P256), report.digest);
 }
 
+/// Its trace is of the same run, done again.
+#[test]
+fn a_run_that_fails_tells_what_happened_last() {
+    let duration = Duration::from_secs(20);
+    let options = Options { duration, bound: Some(Duration::ZERO), ..options(1, Faults::all()) };
+    let report = run(&options, |_| {}).expect("options that make sense");
+    let failure = report.failure.expect("nobody is well at once");
+    assert_eq!(failure.checker, "all is well after healing");
+    assert!(failure.trace.len() >= options.trace, "{:#?}", failure.trace);
+    let repeats = |line: &String| !line.contains("did not repeat");
+    assert!(failure.trace.iter().all(repeats), "{:#?}", failure.trace);
+    assert!(failure.trace.iter().any(|line| line.contains('→')), "{:#?}", failure.trace);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let digest = |seed| {
