@@ -164,7 +164,7 @@ impl Node {
         let envelope = request.self_information.ok_or(Fault::Malformed)?;
         // A copy of its own: while it waits it must not keep the request alive.
         let bytes_max = self.config.limits.member_bytes_max;
-        let alive = Alive::parse_element(&envelope.encode_to_vec(), bytes_max)?;
+        let alive = Alive::parse_frame(envelope.encode_to_vec().into(), bytes_max)?;
         if alive.pki_id != origin.from {
             return Err(Fault::NotTheSender);
         }

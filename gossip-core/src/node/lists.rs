@@ -78,7 +78,7 @@ impl Node {
                 self.stats.count(Fault::Stale);
                 continue;
             }
-            match Alive::parse_element(element, self.config.limits.member_bytes_max) {
+            match Alive::parse_frame(own(element), self.config.limits.member_bytes_max) {
                 Ok(alive) => self.admit_element(origin.claim(What::Alive { alive, role })),
                 Err(Fault::Undecodable) => return self.on_bad_element(origin, element),
                 Err(fault) => self.blame(origin.conn, Some(origin.from), fault),
@@ -103,7 +103,7 @@ impl Node {
                 continue;
             }
             let bytes_max = self.config.limits.state_info_bytes_max;
-            let info = match StateInfo::parse_element(element, bytes_max) {
+            let info = match StateInfo::parse_frame(own(element), bytes_max) {
                 Ok(info) => info,
                 Err(Fault::Undecodable) => return self.on_bad_element(origin, element),
                 Err(fault) => return Err(fault),
@@ -151,6 +151,11 @@ impl Node {
         // Copies: the bytes are part of a larger receive buffer.
         wanted.map(|id| Bytes::copy_from_slice(id)).collect()
     }
+}
+
+/// Copies an element: while it waits it must not keep the list alive.
+fn own(element: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(element)
 }
 
 fn serialized(envelopes: &[Envelope]) -> Vec<Vec<u8>> {

@@ -4,13 +4,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use gossip_proto::gossip::{
-    DataDigest, DataRequest, DataUpdate, Envelope, GossipHello, GossipMessage, PullMsgType,
+    DataDigest, DataRequest, DataUpdate, Envelope, GossipHello, PullMsgType,
     gossip_message::Content,
 };
-use prost::{
-    Message as _,
-    encoding::{WireType, encode_key, encode_varint},
-};
+use prost::Message as _;
 
 use crate::{
     ChannelId,
@@ -24,9 +21,7 @@ pub(crate) struct Digest(Vec<u8>);
 impl Digest {
     /// Adds an id.
     pub(crate) fn push(&mut self, id: &[u8]) {
-        encode_key(DIGESTS, WireType::LengthDelimited, &mut self.0);
-        encode_varint(id.len() as u64, &mut self.0);
-        self.0.extend_from_slice(id);
+        wire::put_field(DIGESTS, id, &mut self.0);
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -73,7 +68,7 @@ impl Family {
         let mut content = DataDigest { nonce, ..DataDigest::default() }.encode_to_vec();
         content.extend_from_slice(&digest.0);
         DataDigest { msg_type, ..DataDigest::default() }.encode_raw(&mut content);
-        wire::pack(0, self.tag, self.channel.as_ref(), DATA_DIG, &content)
+        wire::pack(0, self.tag, self.channel.as_ref(), wire::DATA_DIG, &content)
     }
 
     /// Makes the list of what we want.
@@ -90,17 +85,9 @@ impl Family {
 
     /// Serializes a message in an envelope without a signature (P-5); the outer nonce is 0 (P-3).
     fn frame(&self, content: Content) -> Bytes {
-        let channel = self.channel.as_ref().map(|channel| channel.as_bytes().clone());
-        let channel = channel.unwrap_or_default();
-        let message =
-            GossipMessage { nonce: 0, channel, tag: self.tag as i32, content: Some(content) };
-        let envelope = Envelope { payload: message.encode_to_vec().into(), ..Envelope::default() };
-        envelope.encode_to_vec().into()
+        wire::unsigned_message(self.tag, self.channel.as_ref(), content)
     }
 }
-
-/// The field of a `GossipMessage` that holds a digest.
-const DATA_DIG: u32 = 10;
 
 /// The field of a digest that holds an id.
 const DIGESTS: u32 = 2;

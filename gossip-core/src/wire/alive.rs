@@ -118,13 +118,12 @@ impl Alive {
         }
     }
 
-    /// Takes an alive message out of a serialized envelope, into memory of its own.
+    /// Takes an alive message out of a serialized envelope, whose memory it shares.
     ///
     /// # Errors
     ///
     /// As [`parse_nested`](Self::parse_nested).
-    pub(crate) fn parse_element(element: &[u8], bytes_max: usize) -> Result<Self, Fault> {
-        let frame = Bytes::copy_from_slice(element);
+    pub(crate) fn parse_frame(frame: Bytes, bytes_max: usize) -> Result<Self, Fault> {
         if let Some(Plain::Alive { alive, .. }) = wire::plain(&frame, bytes_max, bytes_max) {
             return Ok(alive);
         }

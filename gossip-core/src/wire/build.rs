@@ -15,9 +15,12 @@ use prost::{
 
 use crate::{ChannelId, Identity, PkiId};
 
-use super::Tag;
+use super::{
+    Tag,
+    read::{MEM_RES, STATE_SNAPSHOT},
+};
 
-/// Serializes a message, to be signed or to be sent as it is.
+/// Serializes a message, to be signed or to be put into an envelope.
 fn message(nonce: u64, tag: Tag, channel: Option<&ChannelId>, content: Content) -> Bytes {
     let channel = channel.map(|channel| channel.as_bytes().clone()).unwrap_or_default();
     let message = GossipMessage { nonce, channel, tag: tag as i32, content: Some(content) };
@@ -28,6 +31,11 @@ fn message(nonce: u64, tag: Tag, channel: Option<&ChannelId>, content: Content) 
 pub(super) fn unsigned(payload: Bytes) -> Bytes {
     let envelope = Envelope { payload, ..Default::default() };
     envelope.encode_to_vec().into()
+}
+
+/// Makes a message in an envelope without a signature; the nonce of the message is 0.
+pub(crate) fn unsigned_message(tag: Tag, channel: Option<&ChannelId>, content: Content) -> Bytes {
+    unsigned(message(0, tag, channel, content))
 }
 
 /// Puts serialized content of the kind with this field number into a message and an envelope
@@ -58,7 +66,8 @@ fn begin_field(number: u32, len: usize, buffer: &mut Vec<u8>) {
     encode_varint(len as u64, buffer);
 }
 
-fn put_field(number: u32, bytes: &[u8], buffer: &mut Vec<u8>) {
+/// Writes a field of bytes.
+pub(crate) fn put_field(number: u32, bytes: &[u8], buffer: &mut Vec<u8>) {
     begin_field(number, bytes.len(), buffer);
     buffer.extend_from_slice(bytes);
 }
@@ -169,7 +178,3 @@ pub(crate) fn state_response(channel: &ChannelId, nonce: u64, blocks: Vec<(u64, 
 /// The fields of an envelope that hold the message and its signature.
 const PAYLOAD: u32 = 1;
 const SIGNATURE: u32 = 2;
-
-/// The fields of a message that hold a membership response and a snapshot.
-const MEM_RES: u32 = 7;
-const STATE_SNAPSHOT: u32 = 16;

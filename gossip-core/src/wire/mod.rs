@@ -24,11 +24,13 @@ pub(crate) use self::{
     alive::{Alive, NewAlive, secret_payload},
     build::{
         Element, Elements, ack, block, conn_establish, membership_request, membership_response,
-        pack, snapshot, state_info_request, state_request, state_response,
+        pack, put_field, snapshot, state_info_request, state_request, state_response,
+        unsigned_message,
     },
     carried::{carried, carry, is_body},
     leadership::{Leadership, leadership_payload},
     list::{Items, List, Name, name},
+    read::DATA_DIG,
     state_info::{NewStateInfo, StateInfo},
     tag::{Tag, is_legal, is_pull_legal},
 };

@@ -165,6 +165,6 @@ const LENGTH_DELIMITED: u64 = WireType::LengthDelimited as u64;
 
 pub(super) const ALIVE_MSG: u32 = 5;
 pub(super) const MEM_RES: u32 = 7;
-pub(super) const DATA_DIG: u32 = 10;
+pub(crate) const DATA_DIG: u32 = 10;
 pub(super) const STATE_INFO: u32 = 15;
 pub(super) const STATE_SNAPSHOT: u32 = 16;

@@ -106,13 +106,12 @@ impl StateInfo {
         }
     }
 
-    /// Takes a StateInfo out of a serialized envelope, into memory of its own.
+    /// Takes a StateInfo out of a serialized envelope, whose memory it shares.
     ///
     /// # Errors
     ///
     /// As [`parse_nested`](Self::parse_nested).
-    pub(crate) fn parse_element(element: &[u8], bytes_max: usize) -> Result<Self, Fault> {
-        let frame = Bytes::copy_from_slice(element);
+    pub(crate) fn parse_frame(frame: Bytes, bytes_max: usize) -> Result<Self, Fault> {
         if let Some(Plain::Info { info, .. }) = wire::plain(&frame, bytes_max, bytes_max) {
             return Ok(info);
         }

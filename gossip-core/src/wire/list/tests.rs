@@ -100,6 +100,75 @@ fn statements_are_named_without_being_decoded() {
     assert_eq!(name(&info(&[4; 31]).encode_to_vec()), None);
 }
 
+/// What was read of a list, its elements serialized.
+#[derive(Debug, PartialEq)]
+struct Read {
+    nonce: u64,
+    channel: Bytes,
+    tag: i32,
+    /// The nonce and the type of a pull.
+    pull: Option<(u64, i32)>,
+    items: Vec<Vec<Vec<u8>>>,
+}
+
+/// What `prost` reads.
+fn in_full(payload: &[u8]) -> Option<Read> {
+    let GossipMessage { nonce, channel, tag, content } = GossipMessage::decode(payload).ok()?;
+    let (pull, items) = match content? {
+        Content::MemRes(list) => (None, vec![serialized(&list.alive), serialized(&list.dead)]),
+        Content::StateSnapshot(list) => (None, vec![serialized(&list.elements)]),
+        Content::DataDig(list) => {
+            let ids = list.digests.iter().map(|id| id.to_vec()).collect();
+            (Some((list.nonce, list.msg_type)), vec![ids])
+        }
+        _ => return None,
+    };
+    Some(Read { nonce, channel, tag, pull, items })
+}
+
+/// What was read in place; `None` if an element is no envelope.
+fn in_place(list: &List<'_>) -> Option<Read> {
+    let envelopes = |elements: &[&[u8]]| {
+        let whole = |element: &&[u8]| Some(Envelope::decode(*element).ok()?.encode_to_vec());
+        elements.iter().map(whole).collect::<Option<Vec<_>>>()
+    };
+    let (pull, items) = match &list.items {
+        Items::Members { alive, dead } => (None, vec![envelopes(alive)?, envelopes(dead)?]),
+        Items::Infos(infos) => (None, vec![envelopes(infos)?]),
+        Items::Digest { nonce, msg_type, ids } => {
+            (Some((*nonce, *msg_type)), vec![ids.iter().map(|id| id.to_vec()).collect()])
+        }
+    };
+    let channel = Bytes::copy_from_slice(list.channel);
+    Some(Read { nonce: list.nonce, channel, tag: list.tag, pull, items })
+}
+
+/// With every byte changed in turn, left out or doubled.
+#[test]
+fn what_is_read_in_place_is_what_is_read_in_full() {
+    let members = MembershipResponse { alive: vec![alive(1), alive(2)], dead: vec![alive(3)] };
+    let infos = StateInfoSnapshot { elements: vec![info(&[4; 32]), info(&[5; 32])] };
+    let digest = DataDigest { nonce: 9, digests: vec!["17".into(), "18".into()], msg_type: 1 };
+    let mut read = 0;
+    for content in
+        [Content::MemRes(members), Content::StateSnapshot(infos), Content::DataDig(digest)]
+    {
+        let payload = message(content).encode_to_vec();
+        for at in 0..payload.len() {
+            let (head, rest) = payload.split_at(at);
+            let flipped = [1, 8, 0x80].map(|bit| [head, &[rest[0] ^ bit], &rest[1..]].concat());
+            let others = [[head, &rest[1..]].concat(), [head, &rest[..1], rest].concat()];
+            for changed in flipped.into_iter().chain(others) {
+                if let Some(list) = list(&changed) {
+                    read += 1;
+                    assert_eq!(in_place(&list), in_full(&changed), "{changed:?}");
+                }
+            }
+        }
+    }
+    assert!(read > 1000, "{read}");
+}
+
 #[test]
 fn what_is_not_plain_is_left_to_others() {
     let pull = DataDigest { nonce: 1, digests: vec!["17".into()], msg_type: 1 };
