@@ -35,6 +35,7 @@ mod node;
 mod notice;
 mod pull;
 pub mod record;
+mod rhythm;
 mod rng;
 mod stats;
 mod table;

@@ -3,6 +3,7 @@
 mod blocks;
 mod leadership;
 mod own;
+mod requests;
 mod tables;
 
 use alloc::{
@@ -27,6 +28,7 @@ use self::{
     blocks::{Backlog, Window},
     leadership::Leaders,
     own::Own,
+    requests::Requests,
 };
 
 type Cx<'a> = cx::Cx<'a, Effect>;
@@ -54,10 +56,7 @@ pub(crate) struct Channel {
     failure: Option<CommitFailure>,
     /// Whether any peer is alive at all: else nothing is published (CH-23).
     has_company: bool,
-    /// The pause before the next request for StateInfo that somebody still lacks.
-    request_pause: Duration,
-    /// When the next request is due.
-    request_at: Instant,
+    requests: Requests,
 }
 
 /// What a channel waits for.
@@ -140,11 +139,10 @@ impl Channel {
             backlog: Backlog::new(None, limits.buffered_blocks_max, limits.buffered_bytes_max),
             failure: None,
             has_company: false,
-            request_pause: REQUEST_PAUSE_MIN,
-            request_at: cx.now + REQUEST_PAUSE_MIN,
+            requests: Requests::new(cx.now),
         };
         cx.emit(Effect::SetTimer { timer: Timer::Sweep, at: cx.now + config.pull_interval * 5 });
-        cx.emit(Effect::SetTimer { timer: Timer::Request, at: channel.request_at });
+        cx.emit(Effect::SetTimer { timer: Timer::Request, at: channel.requests.due() });
         if let Some(height) = height {
             channel.set_height(height, cx);
         }
@@ -214,27 +212,10 @@ impl Channel {
         }
         self.has_company = has_company;
         if has_newcomer {
-            self.request_pause = REQUEST_PAUSE_MIN;
-            // Never later than it is due: members may come without end.
-            self.request_at = self.request_at.min(cx.now + REQUEST_PAUSE_MIN);
-            cx.emit(Effect::SetTimer { timer: Timer::Request, at: self.request_at });
+            let at = self.requests.hurry(cx.now);
+            cx.emit(Effect::SetTimer { timer: Timer::Request, at });
         }
         self.arm_publish(cx);
-    }
-
-    /// Schedules the next request for StateInfo: soon while somebody's is lacking, then at the
-    /// usual interval.
-    ///
-    /// Fabric asks at fixed intervals (CH-32); a peer that starts has much to ask.
-    pub(crate) fn on_requested(&mut self, is_complete: bool, cx: &mut Cx<'_>) {
-        let interval = cx.config.request_state_info_interval;
-        self.request_pause = match is_complete {
-            true => interval,
-            false => (self.request_pause * 2).min(interval),
-        };
-        let jitter = self.request_pause * u32::try_from(cx.rng.below(256)).unwrap_or(0) / 2048;
-        self.request_at = cx.now + self.request_pause + jitter;
-        cx.emit(Effect::SetTimer { timer: Timer::Request, at: self.request_at });
     }
 
     /// Handles all timers but [`Timer::Request`] and [`Timer::Sweep`], which need to know others.
@@ -465,6 +446,18 @@ impl Channel {
         self.backlog.has_gap()
     }
 
+    /// Returns the greatest number of blocks that another says it has, alive or dead; else 0.
+    pub(crate) fn best_height(&self) -> u64 {
+        let others = self.infos.iter().filter(|(author, _)| **author != self.pki_id);
+        others.map(|(_, info)| info.height).max().unwrap_or(0)
+    }
+
+    /// Says whether the ledger waits for a block that has not come, and that somebody has.
+    pub(crate) fn is_behind(&self) -> bool {
+        let is_behind = || self.missing().is_some_and(|next| next < self.best_height());
+        self.has_gap() || is_behind()
+    }
+
     /// Takes a block of our own, to be served; it is for the caller to commit it (CH-49).
     pub(crate) fn on_own_block(&mut self, number: u64, frame: Bytes, cx: &mut Cx<'_>) {
         self.store(number, frame, cx);
@@ -569,9 +562,6 @@ impl Channel {
 /// How long our alive message is given to go before our StateInfo: peers that do not know us yet
 /// drop it.
 const INTRODUCTION: Duration = Duration::from_millis(100);
-
-/// The first request for StateInfo after somebody came: short, but for several who come together.
-const REQUEST_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// How long the ledger rests after it failed; each time in a row twice as long.
 const COMMIT_PAUSE_MIN: Duration = Duration::from_secs(1);

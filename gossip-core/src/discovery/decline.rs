@@ -64,6 +64,11 @@ impl Discovery {
         for pki_id in self.peers.silent(cx.config.alive_expiration_timeout, cx.now) {
             self.bury(pki_id, cx);
         }
+        // Its heartbeats may only not have found the way to us.
+        let timeout = cx.config.alive_time_interval.saturating_mul(HEARTBEATS_MISSED);
+        if self.peers.is_any_silent(timeout, cx.now) {
+            self.hurry_sync(cx);
+        }
         self.arm_periodic(Timer::AliveCheck, cx);
     }
 
@@ -75,8 +80,16 @@ impl Discovery {
         self.own.retire();
         cx.emit(Effect::MemberDead { pki_id });
         cx.emit(Effect::Disconnect { pki_id, reason: CloseReason::PeerDead });
+        self.hurry_sync(cx);
         self.probes.schedule(pki_id, cx.now);
         self.probe(cx);
+    }
+
+    /// Lets others be asked soon, who may have heard of whom we have not.
+    fn hurry_sync(&mut self, cx: &mut Cx<'_>) {
+        if let Some(at) = self.syncs.on_silence(cx.config.pull_interval, cx.now, cx.rng) {
+            cx.emit(Effect::SetTimer { timer: Timer::Sync, at });
+        }
     }
 
     /// Forgets the dead that were silent for long (§16).
@@ -159,3 +172,7 @@ fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
     let bare = |char: &char| !matches!(char, '[' | ']');
     one == other || one.as_str().chars().filter(bare).eq(other.as_str().chars().filter(bare))
 }
+
+/// After so many heartbeats' time without one others are asked for news of a peer: well before it
+/// is taken for dead.
+const HEARTBEATS_MISSED: u32 = 2;

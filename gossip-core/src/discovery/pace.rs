@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::{Instant, PkiId, rng::Rng};
+use crate::{Instant, PkiId, rhythm::Rhythm, rng::Rng};
 
 use super::peers::Peers;
 
@@ -54,10 +54,11 @@ impl HeartbeatPace {
 /// The times of membership synchronisation.
 ///
 /// Once brought forward it is repeated with growing pauses, whether or not there are more new
-/// members: the peers that are asked learn of others at the same time as we do.
+/// members: the peers that are asked learn of others at the same time as we do. It rests while all
+/// are heard of otherwise.
 #[derive(Debug)]
 pub(super) struct SyncPace {
-    at: Instant,
+    rhythm: Rhythm,
     newcomers: Newcomers,
     /// The last pause of the series that is running.
     series: Option<Duration>,
@@ -65,18 +66,28 @@ pub(super) struct SyncPace {
 
 impl SyncPace {
     pub(super) fn new() -> Self {
-        Self { at: Instant::MAX, newcomers: Newcomers::default(), series: None }
+        let newcomers = Newcomers::default();
+        Self { rhythm: Rhythm::new(Instant::MAX), newcomers, series: None }
     }
 
     /// Notes a new member, one of `alive` now; returns the next time if it moved.
     pub(super) fn on_learned(&mut self, alive: usize, now: Instant) -> Option<Instant> {
         let at = now + FIRST_SYNC;
-        if self.series.is_some() || !self.newcomers.are_many(alive) || self.at <= at {
+        if self.series.is_some() || !self.newcomers.are_many(alive) || self.rhythm.due() <= at {
             return None;
         }
         self.series = Some(FIRST_SYNC);
-        self.at = at;
-        Some(at)
+        Some(self.rhythm.ask_by(at))
+    }
+
+    /// Notes that a member is not heard of; returns the next time if it moved.
+    pub(super) fn on_silence(
+        &mut self,
+        interval: Duration,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Option<Instant> {
+        self.rhythm.stir(interval, now, rng)
     }
 
     /// Says whether nobody new was met since the last time, nor shortly before.
@@ -86,11 +97,16 @@ impl SyncPace {
 
     /// Returns the time after this one.
     pub(super) fn next(&mut self, interval: Duration, now: Instant, rng: &mut Rng) -> Instant {
+        if !self.is_quiet() {
+            self.rhythm.stir(interval, now, rng);
+        }
         let pause = self.series.map(|pause| pause.saturating_mul(2));
         self.series = pause.filter(|pause| *pause < interval);
         self.newcomers = Newcomers::default();
-        self.at = now + self.series.unwrap_or_else(|| jitter(interval, rng));
-        self.at
+        match self.series {
+            Some(pause) => self.rhythm.ask_at(now + pause, now),
+            None => self.rhythm.next(interval, now, rng),
+        }
     }
 }
 

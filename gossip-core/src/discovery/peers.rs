@@ -223,6 +223,11 @@ impl Peers {
         self.alive().filter(|(_, peer)| is_silent(peer)).map(|(id, _)| *id).collect()
     }
 
+    /// Says whether any of the living was silent for longer than `timeout`.
+    pub(super) fn is_any_silent(&self, timeout: Duration, now: Instant) -> bool {
+        self.alive().any(|(_, peer)| now - peer.last_seen > timeout)
+    }
+
     /// Drops the memory of forgotten peers whose time is over.
     pub(super) fn sweep_forgotten(&mut self, now: Instant) {
         self.forgotten.sweep(now);

@@ -25,6 +25,7 @@ use super::{
     flights::{BlockRole, FlightKey, What},
     inbound::Origin,
     pull::Puller,
+    roster::Crowd,
 };
 
 /// The engine of a channel, and how urgent its matter is.
@@ -79,20 +80,24 @@ impl Node {
     }
 
     pub(super) fn begin_block_round(&mut self, ix: ChannelIx) {
+        let channel = &self.channels[ix.0 as usize];
+        if channel.best_height() > channel.height() {
+            self.pull(Puller::Blocks(ix), Engine::stir);
+        }
+        let count = self.block_pulls[ix.0 as usize].engine.count(&self.config);
         let mut peers = self.block_peers(ix);
-        self.rngs.pull.choose(&mut peers, self.config.pull_peer_num);
+        self.rngs.pull.choose(&mut peers, count);
         self.pull(Puller::Blocks(ix), |engine, cx| engine.on_round(&peers, cx));
     }
 
     /// Lists the living peers of our organisation that are in the channel; nobody once we left.
-    fn block_peers(&self, ix: ChannelIx) -> Vec<PkiId> {
-        let channel = &self.channels[ix.0 as usize];
-        if channel.has_left() || !channel.has_org(&self.config.org) {
+    fn block_peers(&mut self, ix: ChannelIx) -> Vec<PkiId> {
+        if self.channels[ix.0 as usize].has_left() {
             return Vec::new();
         }
-        let mut peers = self.alive_peers();
-        peers.retain(|peer| channel.is_eligible(peer) && self.is_own_org(peer));
-        peers
+        self.refresh_crowd(ix);
+        let Crowd { tree, others, .. } = &self.crowds[ix.0 as usize];
+        [&tree[..], &others[..]].concat()
     }
 
     pub(super) fn visible_blocks(&self, ix: ChannelIx) -> Digest {
@@ -196,8 +201,13 @@ impl Node {
 
     /// Asks for the block that lacks, of two who may have it; then again with growing pauses.
     pub(super) fn on_lag_timer(&mut self, ix: ChannelIx) {
+        if !self.channels[ix.0 as usize].is_behind() {
+            self.block_pulls[ix.0 as usize].pause = None;
+            return;
+        }
+        self.pull(Puller::Blocks(ix), Engine::stir);
         let mut owners = self.owners_of_next(ix);
-        if owners.is_empty() && self.channels[ix.0 as usize].missing().is_some() {
+        if owners.is_empty() {
             self.hurry_transfer(ix);
             // What they last said may be old: somebody has sent us a later block.
             if self.channels[ix.0 as usize].has_gap() {
@@ -223,13 +233,13 @@ impl Node {
 
     /// Lists who serves the block that the ledger waits for; nobody if it does not wait, or if all
     /// are too far ahead.
-    fn owners_of_next(&self, ix: ChannelIx) -> Vec<PkiId> {
-        let channel = &self.channels[ix.0 as usize];
-        let Some(next) = channel.missing() else {
+    fn owners_of_next(&mut self, ix: ChannelIx) -> Vec<PkiId> {
+        let Some(next) = self.channels[ix.0 as usize].missing() else {
             return Vec::new();
         };
         let reach = self.config.max_block_count_to_store.saturating_add(1);
         let mut owners = self.block_peers(ix);
+        let channel = &self.channels[ix.0 as usize];
         owners.retain(|peer| {
             let height = channel.info(peer).map_or(0, |info| info.height);
             next < height && height - next <= reach

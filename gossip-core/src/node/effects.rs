@@ -1,13 +1,17 @@
 //! What the subsystems want done: carried out, or passed to another subsystem.
 
+use alloc::vec::Vec;
+
 use crate::{
-    Action, CloseReason, JobKind, Notice, PkiId, UnixTime, channel,
+    Action, CloseReason, JobKind, Notice, PkiId, UnixTime,
+    channel::{self, Channel},
     comm::{self, Frame, Lane, Unproven},
     discovery,
     emitter::{self, Item, Sources},
+    pull::Engine,
 };
 
-use super::{ChannelIx, Node, TimerKey, flights::Waiter, jobs::Purpose};
+use super::{ChannelIx, Node, TimerKey, flights::Waiter, jobs::Purpose, pull::Puller};
 
 impl Node {
     pub(super) fn on_comm_effect(&mut self, effect: comm::Effect) {
@@ -42,6 +46,7 @@ impl Node {
             comm::Effect::Opened { conn, pki_id, inbound } => {
                 self.identities.use_of(&pki_id, self.clock.now);
                 self.notify(Notice::ConnectionOpened { conn, pki_id, inbound });
+                self.stir();
             }
             comm::Effect::Closed { conn, pki_id, reason } => {
                 self.notify(Notice::ConnectionClosed { conn, pki_id, reason });
@@ -105,6 +110,7 @@ impl Node {
                 let endpoint = self.discovery.preferred_endpoint(&pki_id);
                 self.notify(Notice::MemberAlive { pki_id, endpoint });
                 self.comm(|comm, cx| comm.on_met(pki_id, cx));
+                self.pull(Puller::Identities, Engine::stir);
                 self.on_company(Some(pki_id));
             }
             discovery::Effect::MemberDead { pki_id } => {
@@ -154,6 +160,16 @@ impl Node {
         }
     }
 
+    /// Asks soon for what may have been missed: before a connection was made another may have been
+    /// lost, with what was on its way.
+    fn stir(&mut self) {
+        self.pull(Puller::Identities, Engine::stir);
+        for ix in self.channel_ixs() {
+            self.pull(Puller::Blocks(ix), Engine::stir);
+            self.channel(ix, Channel::stir);
+        }
+    }
+
     /// Tells the channels who is alive.
     fn on_company(&mut self, newcomer: Option<PkiId>) {
         let has_company = self.discovery.alive_len() > 0;
@@ -175,13 +191,12 @@ impl Node {
     /// Asks peers for what they know of a channel's members: first those of whom we know nothing.
     pub(super) fn request_state_info(&mut self, ix: ChannelIx) {
         let channel = &self.channels[ix.0 as usize];
-        let in_channel =
-            |pki_id: &PkiId| self.identities.org(pki_id).is_some_and(|org| channel.has_org(org));
-        let mut known = self.alive_peers();
-        known.retain(in_channel);
-        let mut lacking = known.clone();
-        lacking.retain(|pki_id| channel.info(pki_id).is_none());
-        known.retain(|pki_id| channel.info(pki_id).is_some());
+        let members =
+            self.discovery.alive().map(|(pki_id, _)| *pki_id).filter(|pki_id| {
+                self.identities.org(pki_id).is_some_and(|org| channel.has_org(org))
+            });
+        let (mut lacking, mut known): (Vec<_>, Vec<_>) =
+            members.partition(|pki_id| channel.info(pki_id).is_none());
         let is_complete = lacking.is_empty();
         // Where nothing is lacking, one answer makes up for what was not pushed to us.
         let count = self.config.pull_peer_num.min(if is_complete { 1 } else { usize::MAX });

@@ -12,7 +12,7 @@ use gossip_proto::gossip::{Envelope, GossipMessage, PeerIdentity, gossip_message
 use prost::Message as _;
 
 use crate::{
-    Fault, Identity, Instant, JobKind, Limits, PkiId,
+    Fault, Identity, Instant, JobKind, Limits, OrgId, PkiId,
     pull::{Digest, Engine, Family},
     table::Tables,
     wire::{self, Tag},
@@ -24,6 +24,7 @@ use super::{
     inbound::Origin,
     jobs::Purpose,
     pull::Puller,
+    roster::Audience,
 };
 
 /// The engine and what it moves.
@@ -120,14 +121,19 @@ impl Node {
         }
         let now = self.clock.now;
         self.identity_pull.failures.retain(|_, at| now - *at < FAILURE_MEMORY);
-        let mut peers = self.alive_peers();
-        self.rngs.pull.choose(&mut peers, self.config.pull_peer_num);
+        let count = self.identity_pull.engine.count(&self.config);
+        self.refresh_roster();
+        let all = Audience { is_public: false, has_org: |_, _: &OrgId| true };
+        let peers = self.roster.choose(&all, count, |_| false, &mut self.rngs.pull);
         self.pull(Puller::Identities, |engine, cx| engine.on_round(&peers, cx));
     }
 
     /// Asks a peer that speaks of somebody whom we do not know.
     pub(super) fn hurry_identities(&mut self, from: PkiId) {
-        self.pull(Puller::Identities, |engine, cx| engine.hurry(from, cx));
+        self.pull(Puller::Identities, |engine, cx| {
+            engine.stir(cx);
+            engine.hurry(from, cx);
+        });
     }
 
     /// Lists the identities that a peer may learn of (9.3).

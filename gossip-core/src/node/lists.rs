@@ -97,6 +97,7 @@ impl Node {
     ) -> Result<(), Fault> {
         let ix = self.channel_of_name(channel).ok_or(Fault::WrongChannel)?;
         self.check_sender(ix, &origin.from)?;
+        let mut news = 0;
         for element in elements.iter().take(self.config.limits.elements_max) {
             if wire::name(element).is_some_and(|name| self.outdoes(ix, &name)) {
                 self.stats.count(Fault::Stale);
@@ -121,7 +122,9 @@ impl Node {
             }
             let what = What::Info { info, role: InfoRole::Element, channel: Some(ix) };
             self.admit_element(origin.claim(what));
+            news += 1;
         }
+        self.channel(ix, |channel, cx| channel.on_snapshot(elements.len(), news, cx));
         Ok(())
     }
 

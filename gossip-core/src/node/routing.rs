@@ -177,11 +177,11 @@ impl Node {
         Statement { author, version, sources, is_source }
     }
 
-    fn refresh_roster(&mut self) {
+    pub(super) fn refresh_roster(&mut self) {
         self.roster.refresh(&mut self.discovery, &mut self.identities, &self.config);
     }
 
-    fn refresh_crowd(&mut self, ix: ChannelIx) {
+    pub(super) fn refresh_crowd(&mut self, ix: ChannelIx) {
         self.refresh_roster();
         let channel = &self.channels[ix.0 as usize];
         self.crowds[ix.0 as usize].refresh(&self.roster, channel, &self.config);

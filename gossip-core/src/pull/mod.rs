@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The engine keeps nonces and windows of time. What we have and want, and who may see what, it is
-//! told. As Fabric's but for its timing: requests go out as soon as all peers have answered,
-//! rounds may overlap, and what one owner does not deliver another is asked for.
+//! told. As Fabric's but for its timing: rounds rest while they find nothing, requests go out as
+//! soon as all peers have answered, rounds may overlap, and what one owner does not deliver another
+//! is asked for.
 
 mod message;
 mod pace;
@@ -23,7 +24,7 @@ use gossip_proto::gossip::Envelope;
 use prost::Message as _;
 use smallvec::SmallVec;
 
-use crate::{ConnId, Fault, Instant, Limits, PkiId, cx, table::Tables};
+use crate::{Config, ConnId, Fault, Instant, Limits, PkiId, cx, rhythm::Rhythm, table::Tables};
 
 pub(crate) use self::message::{Digest, Family};
 use self::{
@@ -39,6 +40,8 @@ pub(crate) struct Engine {
     family: Family,
     /// In the order in which they began.
     rounds: VecDeque<Round>,
+    /// Of the periodic rounds: they rest while they find nothing.
+    rhythm: Rhythm,
     paces: Paces,
     /// The nonces of hellos, and until when requests with them are honoured.
     hellos: BTreeMap<PkiId, SmallVec<[(u64, Instant); 2]>>,
@@ -87,7 +90,13 @@ pub(crate) enum Arrival {
 
 impl Engine {
     pub(crate) const fn new(family: Family) -> Self {
-        Self { family, rounds: VecDeque::new(), paces: Paces::new(), hellos: BTreeMap::new() }
+        Self {
+            family,
+            rounds: VecDeque::new(),
+            rhythm: Rhythm::new(Instant::ZERO),
+            paces: Paces::new(),
+            hellos: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn tables(&self, limits: &Limits, tables: &mut Tables) {
@@ -102,8 +111,14 @@ impl Engine {
     // Asking.
 
     /// Schedules the first round, after a whole interval (P-1).
-    pub(crate) fn start(&self, cx: &mut Cx<'_>) {
-        arm_round(cx);
+    pub(crate) fn start(&mut self, cx: &mut Cx<'_>) {
+        self.arm_round(cx);
+    }
+
+    /// Says how many peers the next periodic round asks: where the last ones found nothing, one
+    /// answer makes up for what was not pushed to us.
+    pub(crate) fn count(&self, config: &Config) -> usize {
+        config.pull_peer_num.min(if self.rhythm.is_quiet() { 1 } else { usize::MAX })
     }
 
     /// Begins a periodic round towards these peers, distinct and not us; schedules the next
@@ -111,7 +126,14 @@ impl Engine {
     pub(crate) fn on_round(&mut self, peers: &[PkiId], cx: &mut Cx<'_>) {
         self.sweep(cx);
         self.begin(peers, cx);
-        arm_round(cx);
+        self.arm_round(cx);
+    }
+
+    /// Takes note that something may lack: the next periodic round is soon, if it was not.
+    pub(crate) fn stir(&mut self, cx: &mut Cx<'_>) {
+        if let Some(at) = self.rhythm.stir(cx.config.pull_interval, cx.now, cx.rng) {
+            cx.emit(Effect::SetTimer { timer: Timer::Round, at });
+        }
     }
 
     /// Asks a peer out of turn, or as soon as its last turn is long enough ago.
@@ -222,6 +244,9 @@ impl Engine {
         round.drop_items(|id| self.rounds.iter().any(|other| other.awaits(id)));
         let requests = round.collect(cx.now, cx.config, cx.rng);
         self.rounds.insert(ix, round);
+        if !requests.is_empty() {
+            self.stir(cx);
+        }
         self.send(requests, cx);
     }
 
@@ -251,6 +276,11 @@ impl Engine {
         if let Some(at) = self.rounds.iter().map(Round::deadline).min() {
             cx.emit(Effect::SetTimer { timer: Timer::Window, at });
         }
+    }
+
+    fn arm_round(&mut self, cx: &mut Cx<'_>) {
+        let at = self.rhythm.next(cx.config.pull_interval, cx.now, cx.rng);
+        cx.emit(Effect::SetTimer { timer: Timer::Round, at });
     }
 
     fn arm_hurry(&self, cx: &mut Cx<'_>) {
@@ -350,15 +380,6 @@ pub(crate) fn moderate<'a, T: AsRef<[u8]>>(
 ) -> impl Iterator<Item = &'a T> {
     let bytes_max = limits.pull_id_bytes_max;
     ids.iter().take(limits.pull_ids_max).filter(move |id| id.as_ref().len() <= bytes_max)
-}
-
-/// Waits an interval, and up to an eighth longer: peers that start together do not ask together.
-fn arm_round(cx: &mut Cx<'_>) {
-    const STEPS: usize = 1024;
-    let step = u32::try_from(cx.rng.below(STEPS)).unwrap_or(0);
-    let jitter = cx.config.pull_interval / 8 / 1024 * step;
-    let at = cx.now + cx.config.pull_interval + jitter;
-    cx.emit(Effect::SetTimer { timer: Timer::Round, at });
 }
 
 /// More bytes than an update has around a single item.

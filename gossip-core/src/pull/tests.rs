@@ -112,7 +112,8 @@ impl World {
             }
             self.timers.remove(&timer);
             self.now = self.now.max(at);
-            let peers: Vec<_> = self.peers.iter().map(|peer| pki(*peer)).collect();
+            let count = self.engine.count(&self.config);
+            let peers: Vec<_> = self.peers.iter().take(count).map(|peer| pki(*peer)).collect();
             self.call(|engine, cx| match timer {
                 Timer::Round => engine.on_round(&peers, cx),
                 Timer::Hurry | Timer::Window => engine.on_timer(timer, cx),

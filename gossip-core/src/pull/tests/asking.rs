@@ -2,18 +2,58 @@
 
 use super::*;
 
-/// P-1, P-17: first after a whole interval, then at the interval, whatever came of it.
-#[test]
-fn rounds_begin_every_interval_and_none_before_the_first_is_over() {
-    let mut world = World::new();
-    world.run_to(40 * SECOND);
-    let times: BTreeSet<_> = world.take().into_iter().map(|(at, ..)| at).collect();
-    let times: Vec<_> = times.into_iter().collect();
-    assert!(times[0] >= 4 * SECOND);
-    assert!((8..=9).contains(&times.len()), "{times:?}");
-    for pair in times.windows(2) {
-        assert!((4000..=4500).contains(&(pair[1] - pair[0]).as_millis()), "{times:?}");
+/// Lets `seconds` pass, while peer 1 has something new whenever it is asked, or nothing; returns
+/// when each round began and how many were asked.
+fn rounds(world: &mut World, seconds: u32, finds: bool) -> Vec<(Duration, usize)> {
+    let mut rounds: BTreeMap<Duration, usize> = BTreeMap::new();
+    for _ in 0..seconds * 10 {
+        world.run_for(SECOND / 10);
+        for (at, to, said) in world.take() {
+            let Said::Hello(nonce) = said else { continue };
+            *rounds.entry(at).or_default() += 1;
+            if finds && to == 1 {
+                let id = Bytes::copy_from_slice(&nonce.to_be_bytes());
+                let found = world.call(|engine, cx| engine.on_digest(&pki(1), nonce, [id], cx));
+                found.expect("it is waited for");
+            }
+        }
     }
+    rounds.into_iter().collect()
+}
+
+/// P-1; P-17, as far as it is followed: first after a whole interval, then at the interval.
+#[test]
+fn rounds_that_find_something_begin_every_interval() {
+    let mut world = World::new();
+    let rounds = rounds(&mut world, 40, true);
+    assert!(rounds[0].0 >= 4 * SECOND);
+    assert!((8..=9).contains(&rounds.len()), "{rounds:?}");
+    for pair in rounds.windows(2) {
+        assert!((4000..=4600).contains(&(pair[1].0 - pair[0].0).as_millis()), "{rounds:?}");
+    }
+    assert!(rounds.iter().all(|(_, asked)| *asked == 3), "{rounds:?}");
+}
+
+/// P-17: what is not followed.
+#[test]
+fn rounds_that_find_nothing_rest_and_then_ask_one_peer() {
+    let mut world = World::new();
+    let rounds = rounds(&mut world, 200, false);
+    let pauses = rounds.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_secs() / 4);
+    assert_eq!(pauses.collect::<Vec<_>>(), [2, 4, 8, 8, 8, 8]);
+    assert_eq!(rounds.iter().map(|(_, asked)| *asked).collect::<Vec<_>>(), [3, 1, 1, 1, 1, 1, 1]);
+}
+
+#[test]
+fn a_sign_that_something_lacks_ends_the_rest_at_once() {
+    let mut world = World::new();
+    rounds(&mut world, 80, false);
+    let at = world.now - Instant::ZERO;
+    world.call(|engine, cx| engine.stir(cx));
+    let rounds = rounds(&mut world, 8, false);
+    let (next, asked) = rounds[0];
+    assert!(next - at <= SECOND / 2, "{:?}", next - at);
+    assert_eq!(asked, 3);
 }
 
 /// P-3; that the nonce is inside alone is checked wherever a frame is read.

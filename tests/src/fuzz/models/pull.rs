@@ -35,8 +35,10 @@ struct Rules {
     response_wait: Duration,
     /// Whether what comes later than that, but not ten times as late, is believed (P-14).
     believes_late: bool,
-    /// The longest time between two rounds (P-1, P-17).
+    /// The longest time until the first round, and after one that found something (P-1, P-17).
     interval: Duration,
+    /// The longest time between any two rounds.
+    rest: Duration,
     /// How many hellos of one peer are honoured at once.
     hellos_max: usize,
     /// How many items of one update are sent, and how many looked at.
@@ -56,6 +58,7 @@ impl Default for Rules {
             response_wait: Duration::from_secs(2),
             believes_late: true,
             interval: INTERVAL * 9 / 8,
+            rest: INTERVAL * 8 * 9 / 8,
             hellos_max: HELLOS_MAX,
             items_max: ITEMS_MAX,
             tells_hidden: false,
@@ -132,12 +135,23 @@ impl Model<'_> {
             2 | 3 => self.update(choices),
             4 => self.hello(peer(choices), choices.below(4)),
             5 => self.request(peer(choices), choices.below(4), subjects(choices)),
+            6 => self.wait(),
             _ => {
                 let longest = if choices.index(12) == 11 { 30_000 } else { 1200 };
                 self.rig.pass(Duration::from_millis(choices.below(longest)));
                 self.look(&mut Vec::new())
             }
         }
+    }
+
+    /// Lets time pass until the node asks.
+    fn wait(&mut self) -> Result<(), String> {
+        let rounds = self.rounds.len();
+        while self.rounds.len() == rounds {
+            self.rig.pass(DIGEST_WAIT / 4);
+            self.look(&mut Vec::new())?;
+        }
+        Ok(())
     }
 
     // The node asks.
@@ -287,8 +301,10 @@ impl Model<'_> {
                 _ => {}
             }
         }
-        let last = self.rounds.last().map_or(Instant::ZERO, |round| round.at);
-        if self.rig.now - last > self.rules.interval {
+        let last = self.rounds.last();
+        let rests = last.is_some_and(|round| round.requested_at.is_none());
+        let pause = if rests { self.rules.rest } else { self.rules.interval };
+        if self.rig.now - last.map_or(Instant::ZERO, |round| round.at) > pause {
             return Err("no round for too long".into());
         }
         self.check_offers()
@@ -478,6 +494,7 @@ mod tests {
             Rules { response_wait: second * 3, ..Rules::default() },
             Rules { believes_late: false, ..Rules::default() },
             Rules { interval: INTERVAL * 15 / 16, ..Rules::default() },
+            Rules { rest: INTERVAL * 6, ..Rules::default() },
             Rules { hellos_max: HELLOS_MAX + 1, ..Rules::default() },
             Rules { items_max: ITEMS_MAX + 1, ..Rules::default() },
             Rules { items_max: ITEMS_MAX - 1, ..Rules::default() },
