@@ -87,7 +87,6 @@ pub(crate) enum Effect {
         timer: Timer,
         at: Instant,
     },
-    Notify(Notice),
 }
 
 /// What the window makes of a block.
@@ -341,7 +340,7 @@ impl Channel {
         if info.pki_id != self.pki_id {
             let (pki_id, height, left) = (info.pki_id, info.height, info.left);
             let channel = self.id.clone();
-            cx.emit(Effect::Notify(Notice::ChannelPeer { channel, pki_id, height, left }));
+            cx.notify(Notice::ChannelPeer { channel, pki_id, height, left });
         }
         Some(info)
     }
@@ -472,14 +471,14 @@ impl Channel {
                 let Some(height) = self.backlog.committed() else {
                     return;
                 };
-                cx.emit(Effect::Notify(Notice::BlockCommitted { channel, number }));
+                cx.notify(Notice::BlockCommitted { channel, number });
                 self.set_height(height, cx);
             }
             Committed::Rejected(reason) => {
                 self.failure = None;
                 self.backlog.rejected();
                 self.window.remove(number);
-                cx.emit(Effect::Notify(Notice::CommitFailed { channel, number, reason }));
+                cx.notify(Notice::CommitFailed { channel, number, reason });
             }
             Committed::Failed(reason) => {
                 let last = self.failure.take();
@@ -487,7 +486,7 @@ impl Channel {
                 let pause = pause.min(COMMIT_PAUSE_MAX);
                 if last.is_none_or(|last| last.reason != reason) {
                     let reason = reason.clone();
-                    cx.emit(Effect::Notify(Notice::CommitFailed { channel, number, reason }));
+                    cx.notify(Notice::CommitFailed { channel, number, reason });
                 }
                 self.failure = Some(CommitFailure { reason, pause });
                 let at = cx.now + pause;

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{CloseReason, ConnId, DialId, DialPurpose, Endpoint, Instant, Limits, PkiId};
+use crate::{Action, CloseReason, ConnId, DialId, DialPurpose, Endpoint, Instant, Limits, PkiId};
 
 use super::{
     Comm, Conn, Cx, Dial, Effect, Stage, Timer,
@@ -57,7 +57,7 @@ impl Conn {
         self.bytes_in_flight += frame.len();
         cx.stats.messages_sent += 1;
         cx.stats.bytes_sent += frame.len() as u64;
-        cx.emit(Effect::Write { conn, frame });
+        cx.act(Action::Send { conn, frame });
     }
 }
 

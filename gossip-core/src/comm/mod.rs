@@ -12,8 +12,8 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::{
-    CloseReason, ConnId, DialId, DialPurpose, Endpoint, Event, Fault, Identity, Instant, OrgId,
-    PkiId, Signed, TlsBinding, cx,
+    Action, CloseReason, ConnId, DialId, DialPurpose, Endpoint, Event, Fault, Identity, Instant,
+    OrgId, PkiId, Signed, TlsBinding, cx,
 };
 
 use self::handshake::{Handshake, OwnConn};
@@ -54,19 +54,6 @@ pub(crate) enum Timer {
 /// What comm wants done.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    Dial {
-        dial: DialId,
-        endpoint: Endpoint,
-        purpose: DialPurpose,
-    },
-    Write {
-        conn: ConnId,
-        frame: Bytes,
-    },
-    Close {
-        conn: ConnId,
-        reason: CloseReason,
-    },
     /// Sign our connection message; answer with `on_own_signed`.
     SignOwn {
         key: OwnConnKey,
@@ -209,7 +196,7 @@ impl Comm {
                 (false, true) => CloseReason::Overflow,
                 (false, false) => CloseReason::Unexpected,
             };
-            return cx.emit(Effect::Close { conn, reason });
+            return cx.act(Action::Close { conn, reason });
         }
         let dial = known_dial.flatten();
         let stage = Stage::Handshake(Box::default());
@@ -355,7 +342,7 @@ impl Comm {
         self.next_dial += 1;
         if !self.stopped {
             self.dials.insert(id, dial);
-            cx.emit(Effect::Dial { dial: id, endpoint, purpose });
+            cx.act(Action::Dial { dial: id, endpoint, purpose });
         }
         id
     }
@@ -372,7 +359,7 @@ impl Comm {
         state.stage = Stage::Closing { peer: peer.map(|pki_id| (pki_id, reason)) };
         cx.emit(Effect::CancelTimer(Timer::Handshake(conn)));
         cx.emit(Effect::CancelTimer(Timer::Linger(conn)));
-        cx.emit(Effect::Close { conn, reason });
+        cx.act(Action::Close { conn, reason });
         if let Some(pki_id) = peer {
             self.open -= 1;
             self.unlink(pki_id, conn, cx);

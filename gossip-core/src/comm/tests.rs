@@ -2,14 +2,14 @@
 //!
 //! Handshakes and crossing dials are tested with whole nodes, in `node`.
 
-use alloc::{format, vec, vec::Vec};
+use alloc::{collections::VecDeque, format, vec, vec::Vec};
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::{
-    CloseReason, Config, ConnId, Identity, IdentityFacts, Instant, Limits, OrgId, PkiId, Stats,
-    UnixTime, cx, identity::Identities, rng::Rng,
+    Action, CloseReason, Config, ConnId, Identity, IdentityFacts, Instant, Limits, OrgId, PkiId,
+    Stats, UnixTime, cx, identity::Identities, rng::Rng,
 };
 
 use super::{
@@ -132,6 +132,7 @@ struct World {
     config: Config,
     identities: Identities,
     comm: Comm,
+    actions: VecDeque<Action>,
     effects: Vec<Effect>,
     stats: Stats,
 }
@@ -153,7 +154,7 @@ impl World {
         let known = Identity::new("peer");
         identities.insert(&known, facts, Instant::ZERO, UnixTime::default()).expect("room");
         let (comm, effects, stats) = (Comm::default(), Vec::new(), Stats::default());
-        let mut world = Self { config, identities, comm, effects, stats };
+        let mut world = Self { config, identities, comm, actions: VecDeque::new(), effects, stats };
         world.connect();
         world
     }
@@ -166,6 +167,7 @@ impl World {
             identities: &self.identities,
             rng: &mut Rng::fork(&[0; 32], "test"),
             stats: &mut self.stats,
+            actions: &mut self.actions,
             effects: &mut self.effects,
         };
         f(&mut self.comm, &mut cx)
@@ -185,7 +187,13 @@ impl World {
         self.act(|comm, cx| comm.on_handshake_frame(CONN, frame, cx));
         self.act(|comm, cx| comm.on_signature(CONN, Ok(()), cx));
         self.act(|comm, cx| comm.on_sent(CONN, 1, cx));
+        self.forget();
+    }
+
+    /// Forgets what was wanted so far.
+    fn forget(&mut self) {
         self.effects.clear();
+        self.actions.clear();
     }
 
     fn send(&mut self, lane: Lane, text: &str) {
@@ -195,11 +203,11 @@ impl World {
 
     /// Takes the frames that the driver was given.
     fn written(&mut self) -> Vec<Bytes> {
-        let frame = |effect| match effect {
-            Effect::Write { frame, .. } => Some(frame),
+        let frame = |action| match action {
+            Action::Send { frame, .. } => Some(frame),
             _ => None,
         };
-        core::mem::take(&mut self.effects).into_iter().filter_map(frame).collect()
+        core::mem::take(&mut self.actions).into_iter().filter_map(frame).collect()
     }
 }
 
@@ -255,10 +263,10 @@ fn a_peer_that_does_not_read_what_it_must_not_miss_is_let_go() {
     for _ in 0..7 {
         world.send(Lane::Control, "control");
     }
-    let is_close = |effect: &&Effect| {
-        matches!(effect, Effect::Close { conn: CONN, reason: CloseReason::Overflow })
+    let is_close = |action: &&Action| {
+        matches!(action, Action::Close { conn: CONN, reason: CloseReason::Overflow })
     };
-    assert_eq!(world.effects.iter().filter(is_close).count(), 1);
+    assert_eq!(world.actions.iter().filter(is_close).count(), 1);
     assert_eq!(world.comm.open_connections(), 0);
     assert_eq!(world.stats.messages_dropped, 6);
 }
@@ -285,14 +293,14 @@ fn a_failed_write_is_reported_as_a_death_and_nothing_is_dialled() {
     let (lane, endpoint) = (Lane::Gossip, Some("peer:7051".into()));
     world.act(|comm, cx| comm.send(peer(), endpoint, lane, frame("1"), cx));
     world.send(lane, "2");
-    world.effects.clear();
+    world.forget();
     world.act(|comm, cx| comm.on_disconnected(CONN, true, cx));
     let deaths = world.effects.iter().filter_map(|effect| match effect {
         Effect::PresumedDead { pki_id } => Some(*pki_id),
         _ => None,
     });
     assert_eq!(deaths.collect::<Vec<_>>(), vec![peer()]);
-    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Dial { .. })));
+    assert!(!world.actions.iter().any(|action| matches!(action, Action::Dial { .. })));
 }
 
 /// C-23: what is sent while a dial is under way waits for it; C7.e: without a word about death.
@@ -302,10 +310,10 @@ fn what_waits_when_the_remote_closes_goes_out_on_a_new_connection() {
     let (lane, endpoint) = (Lane::Gossip, Some("peer:7051".into()));
     world.act(|comm, cx| comm.send(peer(), endpoint, lane, frame("1"), cx));
     world.send(lane, "2");
-    world.effects.clear();
+    world.forget();
     world.act(|comm, cx| comm.on_disconnected(CONN, false, cx));
     world.send(lane, "3");
-    let dials = world.effects.iter().filter(|effect| matches!(effect, Effect::Dial { .. }));
+    let dials = world.actions.iter().filter(|action| matches!(action, Action::Dial { .. }));
     assert_eq!(dials.count(), 1);
     let is_death = |effect: &Effect| matches!(effect, Effect::PresumedDead { .. });
     assert!(!world.effects.iter().any(is_death));
@@ -317,17 +325,19 @@ fn after_the_stop_nothing_is_accepted_sent_or_dialled() {
     let mut world = World::new(|_| {});
     world.act(|comm, cx| comm.stop(cx));
     world.act(|comm, cx| comm.on_disconnected(CONN, false, cx));
-    world.effects.clear();
+    world.forget();
     let endpoint = Some("peer:7051".into());
     world.act(|comm, cx| comm.send(peer(), endpoint, Lane::Control, frame("1"), cx));
     world.act(|comm, cx| comm.ping(peer(), "peer:7051".into(), cx));
     assert!(world.effects.is_empty(), "{:?}", world.effects);
+    assert!(world.actions.is_empty(), "{:?}", world.actions);
     let conn = ConnId::new(2);
     world.act(|comm, cx| comm.on_connected(conn, None, "remote".into(), None, cx));
-    assert!(matches!(
-        world.effects[..],
-        [Effect::Close { conn: ConnId { .. }, reason: CloseReason::Stopping }]
-    ));
+    let Some(Action::Close { reason, .. }) = world.actions.pop_front() else {
+        panic!("the new connection is to be closed")
+    };
+    assert_eq!(reason, CloseReason::Stopping);
+    assert!(world.actions.is_empty(), "{:?}", world.actions);
 }
 
 /// A peer that cannot be reached rests for longer each time, up to the reconnect interval.

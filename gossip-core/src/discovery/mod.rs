@@ -117,7 +117,6 @@ pub(crate) enum Effect {
         at: Instant,
     },
     CancelTimer(Timer),
-    Notify(Notice),
 }
 
 impl Discovery {
@@ -212,7 +211,7 @@ impl Discovery {
         if is_elsewhere && !is_noticed && self.impostors.len() < IMPOSTORS_MAX {
             self.impostors.push_back((cx.now, external.clone(), internal.clone()));
             let endpoint = alive.preferred_endpoint().cloned();
-            cx.emit(Effect::Notify(Notice::OwnIdentityElsewhere { endpoint }));
+            cx.notify(Notice::OwnIdentityElsewhere { endpoint });
         }
     }
 

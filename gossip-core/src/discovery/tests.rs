@@ -9,7 +9,7 @@ mod pace;
 mod peers;
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     format,
     string::String,
     vec,
@@ -22,8 +22,8 @@ use gossip_proto::gossip::{Envelope, GossipMessage, SecretEnvelope, gossip_messa
 use prost::Message as _;
 
 use crate::{
-    CloseReason, Config, Endpoint, Fault, Identity, IdentityFacts, Instant, Notice, OrgId, PkiId,
-    Stamp, Stats, UnixTime, cx,
+    Action, CloseReason, Config, Endpoint, Fault, Identity, IdentityFacts, Instant, Notice, OrgId,
+    PkiId, Stamp, Stats, UnixTime, cx,
     identity::Identities,
     node::Verified,
     rng::Rng,
@@ -44,6 +44,7 @@ struct World {
     timers: BTreeMap<Timer, Instant>,
     discovery: Discovery,
     /// What was wanted, without timers and what was answered already.
+    actions: VecDeque<Action>,
     log: Vec<(Instant, Effect)>,
     /// Whether signatures are made at once, made later, or fail.
     signer: Signer,
@@ -95,6 +96,7 @@ impl World {
             stats: Stats::default(),
             now,
             timers: BTreeMap::new(),
+            actions: VecDeque::new(),
             log: Vec::new(),
             signer: Signer::Works,
             signs: 0,
@@ -115,6 +117,7 @@ impl World {
             identities: &self.identities,
             rng: &mut self.rng,
             stats: &mut self.stats,
+            actions: &mut self.actions,
             effects: &mut effects,
         };
         let result = f(&mut self.discovery, &mut cx);

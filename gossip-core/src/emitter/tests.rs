@@ -1,6 +1,6 @@
 //! Batches: docs/protocol/40-emitter-and-node.md §3.
 
-use alloc::{vec, vec::Vec};
+use alloc::{collections::VecDeque, vec, vec::Vec};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +45,7 @@ impl World {
             identities: &Identities::new(&self.config, self.now),
             rng: &mut Rng::fork(&[0; 32], "test"),
             stats: &mut Stats::default(),
+            actions: &mut VecDeque::new(),
             effects: &mut effects,
         };
         f(&mut self.emitter, &mut cx);

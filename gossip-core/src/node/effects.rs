@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Action, CloseReason, JobKind, Notice, PkiId, UnixTime,
+    CloseReason, JobKind, Notice, PkiId, UnixTime,
     channel::{self, Channel},
     comm::{self, Frame, Lane, Unproven},
     discovery,
@@ -16,15 +16,6 @@ use super::{ChannelIx, Node, TimerKey, flights::Waiter, jobs::Purpose, pull::Pul
 impl Node {
     pub(super) fn on_comm_effect(&mut self, effect: comm::Effect) {
         match effect {
-            comm::Effect::Dial { dial, endpoint, purpose } => {
-                self.actions.push_back(Action::Dial { dial, endpoint, purpose });
-            }
-            comm::Effect::Write { conn, frame } => {
-                self.actions.push_back(Action::Send { conn, frame });
-            }
-            comm::Effect::Close { conn, reason } => {
-                self.actions.push_back(Action::Close { conn, reason });
-            }
             comm::Effect::SignOwn { key, payload } => {
                 let kind = JobKind::Sign { payload: payload.clone() };
                 self.begin_job(kind, Purpose::SignConn { key, payload });
@@ -128,7 +119,6 @@ impl Node {
             discovery::Effect::CancelTimer(timer) => {
                 self.timers.cancel(TimerKey::Discovery(timer));
             }
-            discovery::Effect::Notify(notice) => self.notify(notice),
         }
     }
 
@@ -149,7 +139,6 @@ impl Node {
             channel::Effect::SetTimer { timer, at } => {
                 self.set_timer(TimerKey::Channel(ix, timer), at);
             }
-            channel::Effect::Notify(notice) => self.notify(notice),
         }
     }
 

@@ -13,6 +13,7 @@ macro_rules! lend {
             identities: &$node.identities,
             rng: &mut $node.rngs.$rng,
             stats: &mut $node.stats,
+            actions: &mut $node.actions,
             effects: &mut $effects,
         }
     };
@@ -435,7 +436,7 @@ impl Node {
         let mut effects = mem::take(&mut self.scratch.comm);
         let mut cx = lend!(self, comm, effects);
         let result = f(&mut self.comm, &mut cx);
-        self.queue.extend(effects.drain(..).map(Effect::Comm));
+        queue(&mut self.queue, &mut effects, Effect::Comm);
         self.scratch.comm = effects;
         result
     }
@@ -447,7 +448,7 @@ impl Node {
         let mut effects = mem::take(&mut self.scratch.discovery);
         let mut cx = lend!(self, discovery, effects);
         let result = f(&mut self.discovery, &mut cx);
-        self.queue.extend(effects.drain(..).map(Effect::Discovery));
+        queue(&mut self.queue, &mut effects, Effect::Discovery);
         self.scratch.discovery = effects;
         result
     }
@@ -456,7 +457,7 @@ impl Node {
         let mut effects = mem::take(&mut self.scratch.emitter);
         let mut cx = lend!(self, emitter, effects);
         let result = f(&mut self.emitter, &mut cx);
-        self.queue.extend(effects.drain(..).map(Effect::Emitter));
+        queue(&mut self.queue, &mut effects, Effect::Emitter);
         self.scratch.emitter = effects;
         result
     }
@@ -469,13 +470,21 @@ impl Node {
         let mut effects = mem::take(&mut self.scratch.channel);
         let mut cx = lend!(self, channel, effects);
         let result = f(&mut self.channels[ix.0 as usize], &mut cx);
-        self.queue.extend(effects.drain(..).map(|effect| Effect::Channel(ix, effect)));
+        queue(&mut self.queue, &mut effects, |effect| Effect::Channel(ix, effect));
         self.scratch.channel = effects;
         result
     }
 
     fn channel_ixs(&self) -> impl Iterator<Item = ChannelIx> + use<> {
         (0..self.channels.len()).map(|ix| ChannelIx(u32::try_from(ix).unwrap_or(u32::MAX)))
+    }
+}
+
+/// Moves effects into the queue of all.
+fn queue<E>(queue: &mut VecDeque<Effect>, effects: &mut Vec<E>, of: impl Fn(E) -> Effect) {
+    // As a rule there is none.
+    if !effects.is_empty() {
+        queue.extend(effects.drain(..).map(of));
     }
 }
 

@@ -6,7 +6,7 @@ mod hurry;
 mod serving;
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     vec,
     vec::Vec,
 };
@@ -86,6 +86,7 @@ impl World {
                 identities: &self.identities,
                 rng: &mut self.rng,
                 stats: &mut self.stats,
+                actions: &mut VecDeque::new(),
                 effects: &mut effects,
             },
         );

@@ -49,13 +49,11 @@ fn another_process_with_our_identity_is_noticed_once_for_each_pair_of_endpoints(
     let mut notice = |own: Said| {
         let own = own.by(1);
         world.act(|discovery, cx| discovery.on_own_alive(&own, cx));
-        let notices = world.drain();
-        assert!(
-            notices.iter().all(|effect| {
-                matches!(effect, Effect::Notify(Notice::OwnIdentityElsewhere { .. }))
-            }),
-            "{notices:?}"
-        );
+        let is_notice =
+            |action: &Action| matches!(action, Action::Notify(Notice::OwnIdentityElsewhere { .. }));
+        let notices = core::mem::take(&mut world.actions);
+        assert!(notices.iter().all(is_notice), "{notices:?}");
+        assert_eq!(world.drain().len(), 0);
         notices.len()
     };
     let own = said(0).external("peer0.example:7051").internal("peer0:7051");
