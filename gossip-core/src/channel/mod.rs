@@ -297,7 +297,7 @@ impl Channel {
     }
 
     /// Outdoes our own words of an earlier run: takes a higher incarnation, and says so.
-    pub(crate) fn on_outdone(&mut self, heard: &Verified<StateInfo>, cx: &mut Cx<'_>) {
+    pub(crate) fn on_outdone(&mut self, heard: &Verified<Arc<StateInfo>>, cx: &mut Cx<'_>) {
         if self.is_outdone_by(heard.stamp, cx.now, cx.config) {
             self.own.outdone(cx.now);
             self.take_incarnation(heard.stamp.outdone(cx.wall).incarnation, cx);
@@ -327,14 +327,14 @@ impl Channel {
     /// Takes what a peer says about itself, if it is still news; returns what was stored.
     pub(crate) fn on_state_info(
         &mut self,
-        info: Verified<StateInfo>,
+        info: Verified<Arc<StateInfo>>,
         cx: &mut Cx<'_>,
     ) -> Option<Arc<StateInfo>> {
         // Organisations may have left while the signature was checked (CH-29).
         if !self.would_accept_info(&info) || !self.is_member(&info.pki_id, cx) {
             return None;
         }
-        let info = Arc::new(info.into_inner());
+        let info = info.into_inner();
         let before = self.infos.insert(info.pki_id, Arc::clone(&info));
         self.changes += u64::from(before.is_none_or(|before| before.left != info.left));
         if info.pki_id != self.pki_id {

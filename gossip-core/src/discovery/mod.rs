@@ -224,7 +224,7 @@ impl Discovery {
     }
 
     /// Outdoes our own words of an earlier run: takes a higher incarnation, and says so.
-    pub(crate) fn on_outdone(&mut self, heard: &Verified<Alive>, cx: &mut Cx<'_>) {
+    pub(crate) fn on_outdone(&mut self, heard: &Verified<Arc<Alive>>, cx: &mut Cx<'_>) {
         if self.is_stopped || !self.is_outdone_by(heard, cx) {
             return;
         }
@@ -237,7 +237,7 @@ impl Discovery {
     /// Takes a pushed message and passes it on (§8.2).
     pub(crate) fn on_alive(
         &mut self,
-        alive: Verified<Alive>,
+        alive: Verified<Arc<Alive>>,
         sources: SmallVec<[PkiId; 2]>,
         cx: &mut Cx<'_>,
     ) {
@@ -245,7 +245,7 @@ impl Discovery {
         if self.is_stopped || !self.would_accept_pushed(&alive) {
             return cx.stats.count(Fault::Stale);
         }
-        let alive = Arc::new(alive.into_inner().without_identity());
+        let alive = Alive::without_identity(alive.into_inner());
         self.learn(&alive, cx);
         // Where there is no room for the peer, its message ends: nothing would tell it from its
         // next copy.
@@ -259,7 +259,7 @@ impl Discovery {
     /// is old news (§8.1).
     pub(crate) fn on_membership_request(
         &mut self,
-        alive: Verified<Alive>,
+        alive: Verified<Arc<Alive>>,
         nonce: u64,
         cx: &mut Cx<'_>,
     ) {
@@ -283,17 +283,17 @@ impl Discovery {
     }
 
     /// Takes an element of a response's list of the living.
-    pub(crate) fn on_response_alive(&mut self, alive: Verified<Alive>, cx: &mut Cx<'_>) {
+    pub(crate) fn on_response_alive(&mut self, alive: Verified<Arc<Alive>>, cx: &mut Cx<'_>) {
         self.take_from_exchange(alive.into_inner(), cx);
     }
 
     /// Takes an element of a response's list of the dead: it teaches about unknown peers alone
     /// (D-34).
-    pub(crate) fn on_response_dead(&mut self, alive: Verified<Alive>, cx: &mut Cx<'_>) {
+    pub(crate) fn on_response_dead(&mut self, alive: Verified<Arc<Alive>>, cx: &mut Cx<'_>) {
         if self.is_stopped || !self.would_accept_element(&alive, true) || !self.make_room(cx) {
             return;
         }
-        let alive = Arc::new(alive.into_inner().without_identity());
+        let alive = Alive::without_identity(alive.into_inner());
         if self.peers.take_dead(&alive, cx.now) {
             self.probes.schedule(alive.pki_id, cx.now);
             self.probe(cx);
@@ -403,9 +403,9 @@ impl Discovery {
 
     /// Takes a message that came in a request or a response: it counts as a proof of life, but not
     /// as pushed, so that a pushed copy is still passed on (D-12, D-32).
-    fn take_from_exchange(&mut self, alive: Alive, cx: &mut Cx<'_>) {
+    fn take_from_exchange(&mut self, alive: Arc<Alive>, cx: &mut Cx<'_>) {
         if !self.is_stopped && self.would_accept_element(&alive, false) {
-            self.learn(&Arc::new(alive.without_identity()), cx);
+            self.learn(&Alive::without_identity(alive), cx);
         }
     }
 

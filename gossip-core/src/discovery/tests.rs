@@ -12,6 +12,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     format,
     string::String,
+    sync::Arc,
     vec,
     vec::Vec,
 };
@@ -187,22 +188,22 @@ impl World {
 
     fn push_from(&mut self, alive: Alive, sources: &[u8]) {
         let sources = sources.iter().map(|id| pki(*id)).collect();
-        let alive = Verified::for_test(alive);
+        let alive = Verified::for_test(Arc::new(alive));
         self.act(|discovery, cx| discovery.on_alive(alive, sources, cx));
     }
 
     fn request(&mut self, alive: Alive, nonce: u64) {
-        let alive = Verified::for_test(alive);
+        let alive = Verified::for_test(Arc::new(alive));
         self.act(|discovery, cx| discovery.on_membership_request(alive, nonce, cx));
     }
 
     fn response_alive(&mut self, alive: Alive) {
-        let alive = Verified::for_test(alive);
+        let alive = Verified::for_test(Arc::new(alive));
         self.act(|discovery, cx| discovery.on_response_alive(alive, cx));
     }
 
     fn response_dead(&mut self, alive: Alive) {
-        let alive = Verified::for_test(alive);
+        let alive = Verified::for_test(Arc::new(alive));
         self.act(|discovery, cx| discovery.on_response_dead(alive, cx));
     }
 

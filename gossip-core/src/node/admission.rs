@@ -191,7 +191,8 @@ impl Node {
                 let identity = self.identities.use_of(&leadership.pki_id, self.clock.now)?.clone();
                 Some(JobKind::Verify { identity, message, secret })
             }
-            What::Identity(IdentityMessage { identity, envelope, .. }) => {
+            What::Identity(message) => {
+                let IdentityMessage { identity, envelope, .. } = &**message;
                 let (message, secret) = wire::claims(envelope).ok()?;
                 Some(JobKind::Verify { identity: identity.clone(), message, secret })
             }

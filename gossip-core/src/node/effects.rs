@@ -1,6 +1,6 @@
 //! What the subsystems want done: carried out, or passed to another subsystem.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     CloseReason, JobKind, Notice, PkiId, UnixTime,
@@ -31,6 +31,7 @@ impl Node {
                 // A peer shows the same message on each of its connections.
                 if self.flights.await_proof(proof.clone(), conn) {
                     let kind = JobKind::Verify { identity, message, secret };
+                    let proof = Box::new(proof);
                     self.begin_job(kind, Purpose::Handshake { pki_id, proof });
                 }
             }

@@ -3,7 +3,7 @@
 //! Copies are told apart by their bytes, never by what they claim to be: a forged copy waits for
 //! the honest one, or the honest one for it, but neither takes the other down.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -26,11 +26,11 @@ pub(super) struct Claim {
 
 #[derive(Debug)]
 pub(super) enum What {
-    Alive { alive: Alive, role: AliveRole },
-    Info { info: StateInfo, role: InfoRole, channel: Option<ChannelIx> },
+    Alive { alive: Arc<Alive>, role: AliveRole },
+    Info { info: Arc<StateInfo>, role: InfoRole, channel: Option<ChannelIx> },
     Block { channel: ChannelIx, number: u64, block: Bytes, frame: Bytes, role: BlockRole },
-    Identity(IdentityMessage),
-    Leadership { channel: ChannelIx, leadership: Leadership },
+    Identity(Box<IdentityMessage>),
+    Leadership { channel: ChannelIx, leadership: Box<Leadership> },
 }
 
 /// How an alive message came.
@@ -92,7 +92,7 @@ impl Claim {
     }
 
     /// Returns who must have signed it; `None` for a block, which the orderers sign.
-    pub(super) const fn author(&self) -> Option<PkiId> {
+    pub(super) fn author(&self) -> Option<PkiId> {
         match &self.what {
             What::Alive { alive, .. } => Some(alive.pki_id),
             What::Info { info, .. } => Some(info.pki_id),

@@ -4,7 +4,7 @@
 //! Fabric discards a whole update for one bad item (N-33). Here each item stands for itself: a bad
 //! one is neither stored nor served, and the good ones need not be sent again.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -203,7 +203,7 @@ impl Node {
                 Ok(message) if self.has_identity_message(&message.pki_id) => {}
                 Ok(mut message) => {
                     message.is_late = is_late;
-                    self.admit_element(origin.claim(What::Identity(message)));
+                    self.admit_element(origin.claim(What::Identity(Box::new(message))));
                 }
                 Err(fault) => self.blame(origin.conn, Some(origin.from), fault),
             }
@@ -212,8 +212,8 @@ impl Node {
     }
 
     /// Stores an identity message that holds, if its identity still does.
-    pub(super) fn on_identity_verified(&mut self, message: Verified<IdentityMessage>) {
-        let IdentityMessage { pki_id, identity, envelope, is_late } = message.into_inner();
+    pub(super) fn on_identity_verified(&mut self, message: Verified<Box<IdentityMessage>>) {
+        let IdentityMessage { pki_id, identity, envelope, is_late } = *message.into_inner();
         let holds = self.identities.get(&pki_id) == Some(&identity);
         self.stats.unique_messages += 1;
         let pull = &mut self.identity_pull;

@@ -1,6 +1,6 @@
 //! What arrives: decoded without copying, sorted, and turned into claims.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use bytes::Bytes;
 use gossip_proto::gossip::{
@@ -72,7 +72,7 @@ impl Node {
         match plain {
             Plain::Alive { alive, tag } => {
                 check_tag(tag, Tag::Empty)?;
-                let role = AliveRole::Pushed;
+                let (alive, role) = (Arc::new(alive), AliveRole::Pushed);
                 self.admit(origin.claim(What::Alive { alive, role }))
             }
             Plain::Info { info, tag } => {
@@ -111,7 +111,7 @@ impl Node {
         match content {
             Content::AliveMsg(alive) => {
                 let bytes_max = self.config.limits.member_bytes_max;
-                let alive = Alive::parse(Some(frame), envelope, alive, bytes_max)?;
+                let alive = Arc::new(Alive::parse(Some(frame), envelope, alive, bytes_max)?);
                 self.admit(origin.claim(What::Alive { alive, role: AliveRole::Pushed }))
             }
             Content::MemReq(request) => self.on_membership_request(origin, request, nonce),
@@ -164,7 +164,7 @@ impl Node {
         let envelope = request.self_information.ok_or(Fault::Malformed)?;
         // A copy of its own: while it waits it must not keep the request alive.
         let bytes_max = self.config.limits.member_bytes_max;
-        let alive = Alive::parse_frame(envelope.encode_to_vec().into(), bytes_max)?;
+        let alive = Arc::new(Alive::parse_frame(envelope.encode_to_vec().into(), bytes_max)?);
         if alive.pki_id != origin.from {
             return Err(Fault::NotTheSender);
         }
@@ -179,6 +179,7 @@ impl Node {
             None if self.is_own_org(&origin.from) => {}
             None => return Err(Fault::WrongChannel),
         }
+        let info = Arc::new(info);
         self.admit(origin.claim(What::Info { info, role: InfoRole::Pushed, channel }))
     }
 

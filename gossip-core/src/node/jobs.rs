@@ -1,6 +1,6 @@
 //! What the jobs that were given out are for.
 
-use alloc::collections::VecDeque;
+use alloc::{boxed::Box, collections::VecDeque};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -29,7 +29,7 @@ pub(super) enum Purpose {
     /// Our identity message.
     SignIdentity { payload: Bytes },
     /// The signature of a remote's connection message.
-    Handshake { pki_id: PkiId, proof: Proof },
+    Handshake { pki_id: PkiId, proof: Box<Proof> },
     /// An identity that somebody waits for.
     Identity { identity: Identity },
     /// A stored identity that is under suspicion.

@@ -1,6 +1,8 @@
 //! Leadership messages: taken, and sent on the application's word. Who leads is not decided here
 //! (docs/protocol/60-channel.md §14, 80-election.md §2 and §3).
 
+use alloc::boxed::Box;
+
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, LeadershipMessage};
 use prost::Message as _;
@@ -84,7 +86,7 @@ impl Node {
         }
         let bytes_max = self.config.limits.state_info_bytes_max;
         let leadership = Leadership::parse(envelope, message, bytes_max)?;
-        self.admit(origin.claim(What::Leadership { channel, leadership }))
+        self.admit(origin.claim(What::Leadership { channel, leadership: Box::new(leadership) }))
     }
 
     /// Checks what needs no signature.
@@ -110,12 +112,12 @@ impl Node {
     pub(super) fn on_leadership_verified(
         &mut self,
         ix: ChannelIx,
-        leadership: &Verified<Leadership>,
+        leadership: &Verified<Box<Leadership>>,
     ) {
         if let Err(fault) = self.check_leadership(ix, leadership) {
             return self.stats.count(fault);
         }
-        let Leadership { pki_id, stamp, is_declaration, .. } = **leadership;
+        let Leadership { pki_id, stamp, is_declaration, .. } = ***leadership;
         let now = self.clock.now;
         let channel = &mut self.channels[ix.0 as usize];
         channel.note_leadership(pki_id, stamp, now);

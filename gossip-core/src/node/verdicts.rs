@@ -298,7 +298,7 @@ impl Node {
 
     pub(super) fn on_alive_verified(
         &mut self,
-        alive: Verified<Alive>,
+        alive: Verified<Arc<Alive>>,
         role: AliveRole,
         sources: Sources,
     ) {
@@ -309,7 +309,7 @@ impl Node {
         // What another organisation keeps to itself is not for us, however it got out.
         let alive = match self.is_own_org(&alive.pki_id) {
             true => alive,
-            false => Verified::attest(alive.into_inner().without_secret()),
+            false => Verified::attest(Alive::without_secret(alive.into_inner())),
         };
         self.discovery(|discovery, cx| match role {
             AliveRole::Pushed => discovery.on_alive(alive, sources, cx),
@@ -320,7 +320,7 @@ impl Node {
     }
 
     /// Outdoes what we said in an earlier run: from here on nothing that we say is old news.
-    fn on_own_words(&mut self, heard: &Verified<Alive>) {
+    fn on_own_words(&mut self, heard: &Verified<Arc<Alive>>) {
         self.stats.unique_messages += 1;
         self.discovery(|discovery, cx| discovery.on_outdone(heard, cx));
         let (_, stamp) = self.discovery.own_statement();
@@ -343,7 +343,7 @@ impl Node {
 
     fn on_info_verified(
         &mut self,
-        info: StateInfo,
+        info: Arc<StateInfo>,
         role: InfoRole,
         channel: Option<ChannelIx>,
         sources: &Sources,
@@ -351,7 +351,7 @@ impl Node {
         let Some(ix) = channel else {
             if self.foreign.insert(info.mac, info.stamp, self.clock.now) {
                 self.stats.unique_messages += 1;
-                self.forward(Item::StateInfo(Arc::new(info)), sources.clone());
+                self.forward(Item::StateInfo(info), sources.clone());
             }
             return;
         };

@@ -1,5 +1,7 @@
 //! Alive messages.
 
+use alloc::sync::Arc;
+
 use bytes::Bytes;
 use gossip_proto::gossip::{
     AliveMessage, Envelope, GossipMessage, Member, PeerTime, Secret, SecretEnvelope,
@@ -135,19 +137,22 @@ impl Alive {
     }
 
     /// Takes the parsed identity off, for storing the message: it is stored elsewhere.
-    pub(crate) fn without_identity(mut self) -> Self {
-        self.identity = None;
-        self
+    pub(crate) fn without_identity(mut alive: Arc<Self>) -> Arc<Self> {
+        if alive.identity.is_some() {
+            Arc::make_mut(&mut alive).identity = None;
+        }
+        alive
     }
 
     /// Takes the secret off.
-    pub(crate) fn without_secret(mut self) -> Self {
-        if self.envelope.secret_envelope.is_some() {
-            self.frame = self.frame_without_secret();
-            self.envelope.secret_envelope = None;
+    pub(crate) fn without_secret(mut alive: Arc<Self>) -> Arc<Self> {
+        if alive.envelope.secret_envelope.is_some() {
+            let bare = Arc::make_mut(&mut alive);
+            bare.frame = bare.frame_without_secret();
+            bare.envelope.secret_envelope = None;
+            bare.internal_endpoint = None;
         }
-        self.internal_endpoint = None;
-        self
+        alive
     }
 
     /// Returns the serialized envelope as it arrived.

@@ -27,7 +27,7 @@ fn envelope(subject: u8, signature: &str, secret: Option<&str>) -> Envelope {
 fn said(conn: u64, subject: u8, signature: &str, secret: Option<&str>) -> Claim {
     let alive =
         Alive::parse_nested(envelope(subject, signature, secret), 1000).expect("well formed");
-    let what = What::Alive { alive, role: AliveRole::Pushed };
+    let what = What::Alive { alive: alive.into(), role: AliveRole::Pushed };
     Claim { conn: ConnId::new(conn), from: PkiId::new([conn as u8; 32]), what }
 }
 
