@@ -1,16 +1,14 @@
 //! Gathers what is to be pushed, so that it leaves in batches.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::{
-    ChannelId, Config, Instant, PkiId, cx,
+    ChannelId, Config, Instant, PkiId,
     wire::{Alive, StateInfo},
 };
-
-type Cx<'a> = cx::Cx<'a, Effect>;
 
 /// The peers that a message came from: it is not sent back to them (N-8).
 pub(crate) type Sources = SmallVec<[PkiId; 2]>;
@@ -19,27 +17,43 @@ pub(crate) type Sources = SmallVec<[PkiId; 2]>;
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
     Alive(Arc<Alive>),
-    /// A block: one that was pulled goes to those alone who wait for it from us.
-    Block {
-        channel: ChannelId,
-        number: u64,
-        frame: Bytes,
-        is_pulled: bool,
-    },
+    Block(Box<Block>),
     /// A leadership message of our own: all who may hear of it get it from us.
-    Leadership {
-        channel: ChannelId,
-        frame: Bytes,
-    },
+    Leadership(Box<(ChannelId, Bytes)>),
     StateInfo(Arc<StateInfo>),
 }
 
-/// What the emitter wants done.
+/// A block to be pushed.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    pub(crate) channel: ChannelId,
+    pub(crate) number: u64,
+    pub(crate) frame: Bytes,
+    /// It was pulled: it goes to those alone who wait for it from us.
+    pub(crate) is_pulled: bool,
+}
+
+impl Item {
+    /// Returns the item's turn in a batch: blocks are in the greatest hurry.
+    pub(crate) const fn turn(&self) -> usize {
+        match self {
+            Self::Block(_) => 0,
+            Self::Leadership(_) => 1,
+            Self::StateInfo(_) => 2,
+            Self::Alive(_) => 3,
+        }
+    }
+}
+
+/// How many turns a batch has.
+pub(crate) const TURNS: usize = 4;
+
+/// An item of a batch.
 #[derive(Debug)]
-pub(crate) enum Effect {
-    /// Choose receivers and send.
-    Batch(Vec<(Item, Sources)>),
-    SetTimer(Instant),
+pub(crate) struct Entry {
+    pub(crate) item: Item,
+    pub(crate) sources: Sources,
+    iterations_left: u32,
 }
 
 /// The batch that is being gathered.
@@ -49,6 +63,8 @@ pub(crate) enum Effect {
 #[derive(Debug)]
 pub(crate) struct Emitter {
     entries: Vec<Entry>,
+    /// The memory of a batch that has gone.
+    spare: Vec<Entry>,
     iterations: u32,
     /// Not before this is the next batch due.
     next: Instant,
@@ -57,18 +73,12 @@ pub(crate) struct Emitter {
     stopped: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    item: Item,
-    sources: Sources,
-    iterations_left: u32,
-}
-
 impl Emitter {
     pub(crate) const fn new(config: &Config) -> Self {
         let iterations = config.propagate_iterations;
         Self {
             entries: Vec::new(),
+            spare: Vec::new(),
             iterations,
             next: Instant::ZERO,
             armed: Instant::ZERO,
@@ -76,59 +86,57 @@ impl Emitter {
         }
     }
 
-    /// Puts a message into the batch; the last that fits completes it (N-2).
-    pub(crate) fn add(&mut self, item: Item, sources: Sources, cx: &mut Cx<'_>) {
-        if self.iterations == 0 || self.stopped {
-            return;
-        }
-        self.entries.push(Entry { item, sources, iterations_left: self.iterations });
-        if self.entries.len() >= cx.config.max_propagation_burst_size.max(1) {
-            self.emit(cx);
+    /// Puts a message into the batch.
+    pub(crate) fn add(&mut self, item: Item, sources: Sources) {
+        if self.iterations > 0 && !self.stopped {
+            self.entries.push(Entry { item, sources, iterations_left: self.iterations });
         }
     }
 
-    /// Says whether there is anything to [`settle`](Self::settle).
-    pub(crate) fn is_unsettled(&self, now: Instant) -> bool {
-        !self.entries.is_empty() && (self.next <= now || self.armed != self.next)
+    /// Takes a batch that is full (N-2), or one of what waits if the last was long enough ago.
+    pub(crate) fn take(&mut self, now: Instant, config: &Config) -> Option<Vec<Entry>> {
+        let burst = config.max_propagation_burst_size.max(1);
+        if self.entries.is_empty() || (self.next > now && self.entries.len() < burst) {
+            return None;
+        }
+        let mut batch = core::mem::replace(&mut self.entries, core::mem::take(&mut self.spare));
+        let later = batch.len().min(burst);
+        let later = batch.drain(later..);
+        self.entries.extend(later);
+        let mut again = 0;
+        for entry in &mut batch {
+            entry.iterations_left -= 1;
+            if entry.iterations_left > 0 {
+                let Entry { item, sources, iterations_left } = &*entry;
+                let (item, sources) = (item.clone(), sources.clone());
+                let iterations_left = *iterations_left;
+                self.entries.insert(again, Entry { item, sources, iterations_left });
+                again += 1;
+            }
+        }
+        self.next = now + config.max_propagation_burst_latency;
+        Some(batch)
     }
 
-    /// Emits what waits, if the last batch was long enough ago; else says when it will be.
-    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
-        if self.entries.is_empty() {
-            return;
-        }
-        if self.next <= cx.now {
-            self.emit(cx);
-        }
-        self.arm(cx);
+    /// Takes the memory of a batch back.
+    pub(crate) fn give_back(&mut self, mut batch: Vec<Entry>) {
+        batch.clear();
+        self.spare = batch;
     }
 
-    fn arm(&mut self, cx: &mut Cx<'_>) {
-        if !self.entries.is_empty() && self.armed != self.next {
-            self.armed = self.next;
-            cx.emit(Effect::SetTimer(self.next));
+    /// Returns when the timer is to go for what waits, unless it is set.
+    pub(crate) fn arm(&mut self) -> Option<Instant> {
+        if self.entries.is_empty() || self.armed == self.next {
+            return None;
         }
+        self.armed = self.next;
+        Some(self.next)
     }
 
     /// Forgets what waits (N-6).
     pub(crate) fn stop(&mut self) {
         self.stopped = true;
         self.entries.clear();
-    }
-
-    fn emit(&mut self, cx: &mut Cx<'_>) {
-        let mut batch = Vec::with_capacity(self.entries.len());
-        for mut entry in core::mem::take(&mut self.entries) {
-            entry.iterations_left -= 1;
-            if entry.iterations_left > 0 {
-                batch.push((entry.item.clone(), entry.sources.clone()));
-                self.entries.push(entry);
-            } else {
-                batch.push((entry.item, entry.sources));
-            }
-        }
-        self.next = cx.now + cx.config.max_propagation_burst_latency;
-        cx.emit(Effect::Batch(batch));
     }
 }
 

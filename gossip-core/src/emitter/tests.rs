@@ -1,16 +1,13 @@
 //! Batches: docs/protocol/40-emitter-and-node.md §3.
 
-use alloc::{collections::VecDeque, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{
-    ChannelId, Config, Identity, Instant, OrgId, PkiId, Stats, UnixTime, cx, identity::Identities,
-    rng::Rng,
-};
+use crate::{ChannelId, Config, Identity, Instant, OrgId, PkiId};
 
-use super::{Effect, Emitter, Item, Sources};
+use super::{Block, Emitter, Entry, Item, Sources};
 
 const LATENCY: Duration = Duration::from_millis(10);
 
@@ -36,34 +33,21 @@ impl World {
         Self { config, emitter, now: Instant::from_nanos(5), batches: Vec::new(), timer: None }
     }
 
-    fn act(&mut self, f: impl FnOnce(&mut Emitter, &mut cx::Cx<'_, Effect>)) {
-        let mut effects = Vec::new();
-        let mut cx = cx::Cx {
-            now: self.now,
-            wall: UnixTime::default(),
-            config: &self.config,
-            identities: &Identities::new(&self.config, self.now),
-            rng: &mut Rng::fork(&[0; 32], "test"),
-            stats: &mut Stats::default(),
-            actions: &mut VecDeque::new(),
-            effects: &mut effects,
-        };
-        f(&mut self.emitter, &mut cx);
-        for effect in effects {
-            match effect {
-                Effect::Batch(batch) => self.batches.push(batch.iter().map(number).collect()),
-                Effect::SetTimer(at) => self.timer = Some(at),
-            }
+    fn settle(&mut self) {
+        while let Some(batch) = self.emitter.take(self.now, &self.config) {
+            self.batches.push(batch.iter().map(number).collect());
+            self.emitter.give_back(batch);
         }
+        self.timer = self.emitter.arm().or(self.timer);
     }
 
     fn add(&mut self, numbers: impl IntoIterator<Item = u64>) {
         for number in numbers {
             let (channel, frame) = (ChannelId::from("ch"), Bytes::new());
-            let item = Item::Block { channel, number, frame, is_pulled: false };
-            self.act(|emitter, cx| emitter.add(item, Sources::new(), cx));
+            let block = Block { channel, number, frame, is_pulled: false };
+            self.emitter.add(Item::Block(block.into()), Sources::new());
         }
-        self.act(|emitter, cx| emitter.settle(cx));
+        self.settle();
     }
 
     /// Lets time go on, and the timer fire that is due then.
@@ -71,15 +55,15 @@ impl World {
         let until = self.now + time;
         while let Some(at) = self.timer.take_if(|at| *at <= until) {
             self.now = at;
-            self.act(|emitter, cx| emitter.settle(cx));
+            self.settle();
         }
         self.now = until;
     }
 }
 
-fn number((item, _): &(Item, Sources)) -> u64 {
-    let Item::Block { number, .. } = item else { panic!("another item") };
-    *number
+fn number(entry: &Entry) -> u64 {
+    let Item::Block(block) = &entry.item else { panic!("another item") };
+    block.number
 }
 
 /// N-1.

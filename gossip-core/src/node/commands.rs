@@ -8,7 +8,7 @@ use crate::{
     ChannelConfig, ChannelId, Command, CommandError, Endpoint, JobKind,
     channel::Channel,
     discovery::Claimed,
-    emitter::{Item, Sources},
+    emitter::{Block, Item, Sources},
     wire,
 };
 
@@ -167,8 +167,8 @@ impl Node {
         }
         let copy = frame.clone();
         self.channel(ix, |channel, cx| channel.on_own_block(number, copy, cx));
-        let item = Item::Block { channel, number, frame, is_pulled: false };
-        self.emitter(|emitter, cx| emitter.add(item, Sources::new(), cx));
+        let item = Item::Block(Block { channel, number, frame, is_pulled: false }.into());
+        self.emitter.add(item, Sources::new());
         Ok(())
     }
 

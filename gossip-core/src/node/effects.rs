@@ -7,7 +7,7 @@ use crate::{
     channel::{self, Channel},
     comm::{self, Frame, Lane, Unproven},
     discovery,
-    emitter::{self, Item, Sources},
+    emitter::{Item, Sources},
     pull::Engine,
 };
 
@@ -79,7 +79,7 @@ impl Node {
                 self.begin_job(kind, Purpose::SignSecret { payload });
             }
             discovery::Effect::Gossip(alive) => {
-                self.emitter(|emitter, cx| emitter.add(Item::Alive(alive), Sources::new(), cx));
+                self.emitter.add(Item::Alive(alive), Sources::new());
             }
             discovery::Effect::Forward { alive, sources } => {
                 self.forward(Item::Alive(alive), sources);
@@ -130,7 +130,7 @@ impl Node {
                 self.begin_job(kind, Purpose::SignInfo { channel: ix, payload });
             }
             channel::Effect::Gossip(info) => {
-                self.emitter(|emitter, cx| emitter.add(Item::StateInfo(info), Sources::new(), cx));
+                self.emitter.add(Item::StateInfo(info), Sources::new());
             }
             channel::Effect::Commit { number, block } => {
                 let channel = self.channels[ix.0 as usize].id().clone();
@@ -140,13 +140,6 @@ impl Node {
             channel::Effect::SetTimer { timer, at } => {
                 self.set_timer(TimerKey::Channel(ix, timer), at);
             }
-        }
-    }
-
-    pub(super) fn on_emitter_effect(&mut self, effect: emitter::Effect) {
-        match effect {
-            emitter::Effect::Batch(batch) => self.send_batch(batch),
-            emitter::Effect::SetTimer(at) => self.set_timer(TimerKey::Emit, at),
         }
     }
 

@@ -50,8 +50,9 @@ impl Node {
         }
         let channel = channel.id().clone();
         let envelope = Envelope { payload, signature, secret_envelope: None };
-        let item = Item::Leadership { channel, frame: envelope.encode_to_vec().into() };
-        self.emitter(|emitter, cx| emitter.add(item, Sources::new(), cx));
+        let frame = envelope.encode_to_vec().into();
+        let item = Item::Leadership(Box::new((channel, frame)));
+        self.emitter.add(item, Sources::new());
     }
 
     /// Sends a leadership message to all members of the channel that are of our organisation

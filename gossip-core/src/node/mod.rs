@@ -56,7 +56,7 @@ use crate::{
     comm::{self, Comm},
     cx::Cx,
     discovery::{self, Discovery},
-    emitter::{self, Emitter},
+    emitter::Emitter,
     identity::Identities,
     rng::Rng,
     timers::Timers,
@@ -153,7 +153,6 @@ struct Rngs {
     channel: Rng,
     comm: Rng,
     discovery: Rng,
-    emitter: Rng,
     pull: Rng,
     requests: Rng,
     routing: Rng,
@@ -166,7 +165,6 @@ struct Scratch {
     channel: Vec<channel::Effect>,
     comm: Vec<comm::Effect>,
     discovery: Vec<discovery::Effect>,
-    emitter: Vec<emitter::Effect>,
     pull: Vec<crate::pull::Effect>,
 }
 
@@ -175,7 +173,6 @@ enum Effect {
     Channel(ChannelIx, channel::Effect),
     Comm(comm::Effect),
     Discovery(discovery::Effect),
-    Emitter(emitter::Effect),
     Pull(Puller, crate::pull::Effect),
 }
 
@@ -248,7 +245,6 @@ impl Node {
             channel: fork("channel"),
             comm: fork("comm"),
             discovery: fork("discovery"),
-            emitter: fork("emitter"),
             pull: fork("pull"),
             requests: fork("requests"),
             routing: fork("routing"),
@@ -378,9 +374,13 @@ impl Node {
     /// Carries out all effects; then lets the batch go that they have filled.
     fn settle(&mut self) {
         self.drain();
-        while self.emitter.is_unsettled(self.clock.now) {
-            self.emitter(|emitter, cx| emitter.settle(cx));
+        while let Some(batch) = self.emitter.take(self.clock.now, &self.config) {
+            self.send_batch(&batch);
+            self.emitter.give_back(batch);
             self.drain();
+        }
+        if let Some(at) = self.emitter.arm() {
+            self.set_timer(TimerKey::Emit, at);
         }
         self.stats.connections = self.comm.open_connections();
     }
@@ -391,7 +391,6 @@ impl Node {
                 Effect::Channel(ix, effect) => self.on_channel_effect(ix, effect),
                 Effect::Comm(effect) => self.on_comm_effect(effect),
                 Effect::Discovery(effect) => self.on_discovery_effect(effect),
-                Effect::Emitter(effect) => self.on_emitter_effect(effect),
                 Effect::Pull(puller, effect) => self.on_pull_effect(puller, effect),
             }
         }
@@ -450,15 +449,6 @@ impl Node {
         let result = f(&mut self.discovery, &mut cx);
         queue(&mut self.queue, &mut effects, Effect::Discovery);
         self.scratch.discovery = effects;
-        result
-    }
-
-    fn emitter<R>(&mut self, f: impl FnOnce(&mut Emitter, &mut Cx<'_, emitter::Effect>) -> R) -> R {
-        let mut effects = mem::take(&mut self.scratch.emitter);
-        let mut cx = lend!(self, emitter, effects);
-        let result = f(&mut self.emitter, &mut cx);
-        queue(&mut self.queue, &mut effects, Effect::Emitter);
-        self.scratch.emitter = effects;
         result
     }
 

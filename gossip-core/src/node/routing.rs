@@ -1,13 +1,9 @@
 //! To whom a message is pushed (docs/protocol/40-emitter-and-node.md §6).
 
-use alloc::vec::Vec;
-
-use bytes::Bytes;
-
 use crate::{
     ChannelId, Config, OrgId, PkiId,
     comm::{Frame, Lane, Topic},
-    emitter::{Item, Sources},
+    emitter::{Block, Entry, Item, Sources, TURNS},
     rng::Rng,
     tree::{self, Cargo, Receivers},
     wire::{Alive, StateInfo},
@@ -17,14 +13,6 @@ use super::{
     ChannelIx, Node,
     roster::{self, Audience, Crowd, OrgIx, Roster},
 };
-
-/// A block of a batch.
-struct Block {
-    number: u64,
-    frame: Bytes,
-    sources: Sources,
-    is_pulled: bool,
-}
 
 /// What a peer says about itself.
 struct Statement<'a> {
@@ -36,70 +24,51 @@ struct Statement<'a> {
 }
 
 impl Node {
-    /// Sends what was gathered: blocks, then leadership, then StateInfo, then alive messages.
-    pub(super) fn send_batch(&mut self, batch: Vec<(Item, Sources)>) {
-        let mut blocks: Vec<(ChannelIx, Vec<Block>)> = Vec::new();
-        let mut leaderships = Vec::new();
-        let mut infos = Vec::new();
-        let mut alives = Vec::new();
-        for (item, sources) in batch {
-            match item {
-                Item::Block { channel, number, frame, is_pulled } => {
-                    let Some(ix) = self.channel_ix(&channel) else {
-                        continue;
-                    };
-                    let block = Block { number, frame, sources, is_pulled };
-                    match blocks.iter_mut().find(|(known, _)| *known == ix) {
-                        Some((_, blocks)) => blocks.push(block),
-                        None => blocks.push((ix, alloc::vec![block])),
+    /// Sends what was gathered, each kind in its turn.
+    pub(super) fn send_batch(&mut self, batch: &[Entry]) {
+        for turn in 0..TURNS {
+            for Entry { item, sources, .. } in batch.iter().filter(|it| it.item.turn() == turn) {
+                match item {
+                    Item::Block(block) => self.send_block(block, sources),
+                    Item::Leadership(leadership) => {
+                        let (channel, frame) = &**leadership;
+                        self.send_leadership(channel, frame);
                     }
+                    Item::StateInfo(info) => self.send_state_info(info, sources),
+                    Item::Alive(alive) => self.send_alive(alive, sources),
                 }
-                Item::Leadership { channel, frame } => leaderships.push((channel, frame)),
-                Item::StateInfo(info) => infos.push((info, sources)),
-                Item::Alive(alive) => alives.push((alive, sources)),
             }
-        }
-        for (ix, blocks) in blocks {
-            self.send_blocks(ix, &blocks);
-        }
-        for (channel, frame) in leaderships {
-            self.send_leadership(&channel, &frame);
-        }
-        for (info, sources) in infos {
-            self.send_state_info(&info, &sources);
-        }
-        for (alive, sources) in alives {
-            self.send_alive(&alive, &sources);
         }
     }
 
-    /// Sends blocks of one channel to peers of our organisation that are in it (CH-48).
-    fn send_blocks(&mut self, ix: ChannelIx, blocks: &[Block]) {
+    /// Sends a block to peers of our organisation that are in its channel (CH-48).
+    fn send_block(&mut self, block: &Block, sources: &Sources) {
+        let Some(ix) = self.channel_ix(&block.channel) else {
+            return;
+        };
         if !self.channels[ix.0 as usize].has_org(&self.config.org) {
             return;
         }
         self.refresh_crowd(ix);
-        for block in blocks {
-            for peer in self.block_receivers(ix, block) {
-                self.comm.lose_patience(&peer);
-                self.push(peer, Lane::Gossip, Frame::new(block.frame.clone()));
-            }
+        for peer in self.block_receivers(ix, block, sources) {
+            self.comm.lose_patience(&peer);
+            self.push(peer, Lane::Gossip, Frame::new(block.frame.clone()));
         }
     }
 
     /// Chooses who gets a block from us: those below us in its tree, and some by chance.
-    fn block_receivers(&mut self, ix: ChannelIx, block: &Block) -> Receivers {
+    fn block_receivers(&mut self, ix: ChannelIx, block: &Block, sources: &Sources) -> Receivers {
         let (own, fanout) = (&self.config.pki_id, self.config.propagate_peer_num);
         let Crowd { tree, others, .. } = &self.crowds[ix.0 as usize];
         // What comes from outside the tree enters it here.
         let is_inside = |source: &PkiId| source == own || tree.binary_search(source).is_ok();
-        let is_source = !block.sources.iter().any(is_inside);
+        let is_source = !sources.iter().any(is_inside);
         let cargo = Cargo { author: None, number: block.number };
         let mut receivers = match self.config.block_tree {
             true => tree::receivers(tree, own, cargo, fanout, is_source),
             false => Receivers::new(),
         };
-        receivers.retain(|peer| !block.sources.contains(peer));
+        receivers.retain(|peer| !sources.contains(peer));
         if block.is_pulled {
             return receivers;
         }
@@ -108,15 +77,14 @@ impl Node {
         if others.is_empty() && self.config.block_tree {
             if fanout > 0 && rng.below(LUCK) == 0 {
                 // Not all may know the same members: now and then one more gets the block.
-                let has_it =
-                    |peer: &PkiId| block.sources.contains(peer) || receivers.contains(peer);
+                let has_it = |peer: &PkiId| sources.contains(peer) || receivers.contains(peer);
                 let lucky = roster::choose(&lists, 1, has_it, rng);
                 receivers.extend(lucky);
             }
             return receivers;
         }
         // The others are served as by peers like them: by their share of a choice among all.
-        let mut chosen = roster::choose(&lists, fanout, |peer| block.sources.contains(peer), rng);
+        let mut chosen = roster::choose(&lists, fanout, |peer| sources.contains(peer), rng);
         chosen.retain(|peer| others.binary_search(peer).is_ok());
         receivers.extend(chosen);
         receivers

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{
     Fault, Identity, IdentityFacts, JobId, Notice, Outcome, PkiId,
     channel::{BlockFate, Committed},
-    emitter::{Item, Sources},
+    emitter::{Block, Item, Sources},
     identity::Refusal,
     wire::{Alive, StateInfo},
 };
@@ -408,7 +408,8 @@ impl Node {
             // Late and pulled ones too: those below us in the block's tree wait for it.
             let sources = if is_pushed { sources.clone() } else { Sources::from_slice(&[from]) };
             let (channel, is_pulled) = (channel.clone(), !is_pushed);
-            self.forward(Item::Block { channel, number, frame, is_pulled }, sources);
+            let item = Block { channel, number, frame, is_pulled };
+            self.forward(Item::Block(item.into()), sources);
             self.on_block_from(ix, from);
         }
         self.notify(Notice::BlockReceived { channel, number, block, from });
@@ -417,7 +418,7 @@ impl Node {
 
     pub(super) fn forward(&mut self, item: Item, sources: Sources) {
         self.stats.forwarded += 1;
-        self.emitter(|emitter, cx| emitter.add(item, sources, cx));
+        self.emitter.add(item, sources);
     }
 
     fn on_committed(&mut self, channel: ChannelIx, number: u64, outcome: Outcome) {
