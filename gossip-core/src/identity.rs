@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 
 use crate::{
     Config, Identity, IdentityFacts, Instant, OrgId, PkiId, Signed, UnixTime, changed::Changed,
+    wire::Alive,
 };
 
 /// Validated identities by PKI-ID, ours among them.
@@ -141,6 +142,12 @@ impl Identities {
     /// most copies of an alive message come with it.
     pub(crate) fn knows_secret(&self, pki_id: &PkiId, secret: &SecretEnvelope) -> bool {
         self.entries.get(pki_id).is_some_and(|entry| entry.secret.as_ref() == Some(secret))
+    }
+
+    /// Says whether the secret of an alive message was verified before, or there is none.
+    pub(crate) fn knows_secret_of(&self, alive: &Alive) -> bool {
+        let secret = alive.envelope.secret_envelope.as_ref();
+        secret.is_none_or(|secret| self.knows_secret(&alive.pki_id, secret))
     }
 
     /// Remembers a secret whose signature held.

@@ -28,7 +28,7 @@ use self::{
     decline::memory,
     own::{Own, Response, Waiting},
     pace::{HeartbeatPace, Rota, SyncPace},
-    peers::{Change, Peers},
+    peers::{Change, Peers, Way},
     probes::Probes,
 };
 
@@ -246,11 +246,9 @@ impl Discovery {
             return cx.stats.count(Fault::Stale);
         }
         let alive = Alive::without_identity(alive.into_inner());
-        self.learn(&alive, cx);
         // Where there is no room for the peer, its message ends: nothing would tell it from its
         // next copy.
-        if self.peers.get(&alive.pki_id).is_some() {
-            self.peers.note_pushed(&alive.pki_id, alive.stamp);
+        if self.learn(&alive, Way::Pushed, cx) != Change::Unknown {
             cx.emit(Effect::Forward { alive, sources });
         }
     }
@@ -405,23 +403,25 @@ impl Discovery {
     /// as pushed, so that a pushed copy is still passed on (D-12, D-32).
     fn take_from_exchange(&mut self, alive: Arc<Alive>, cx: &mut Cx<'_>) {
         if !self.is_stopped && self.would_accept_element(&alive, false) {
-            self.learn(&Alive::without_identity(alive), cx);
+            self.learn(&Alive::without_identity(alive), Way::Exchanged, cx);
         }
     }
 
-    fn learn(&mut self, alive: &Arc<Alive>, cx: &mut Cx<'_>) {
-        if self.peers.get(&alive.pki_id).is_none() && !self.make_room(cx) {
-            return;
+    fn learn(&mut self, alive: &Arc<Alive>, way: Way, cx: &mut Cx<'_>) -> Change {
+        let mut change = self.peers.take(alive, way, false, cx.now);
+        if change == Change::Unknown && self.make_room(cx) {
+            change = self.peers.take(alive, way, true, cx.now);
         }
-        match self.peers.take(alive, cx.now) {
+        match change {
             Change::Learned | Change::Resurrected => {
                 self.probes.cancel(&alive.pki_id);
                 self.arm_reconnect(cx);
                 cx.emit(Effect::MemberAlive { pki_id: alive.pki_id });
                 self.hurry(cx);
             }
-            Change::Refreshed | Change::Stale => {}
+            Change::Refreshed | Change::Stale | Change::Unknown => {}
         }
+        change
     }
 
     /// Lets others know soon about us and us about others, now that there is somebody new.

@@ -35,12 +35,22 @@ impl Peer {
     /// Says whether a statement is, byte for byte but for its secret, one of the last two that were
     /// taken from it.
     pub(super) fn has_said(&self, alive: &Alive) -> bool {
+        if self.message.stamp == alive.stamp {
+            return self.message.is_same_statement(alive);
+        }
         let is_previous = || {
             let (_, frame) = self.previous.as_ref().filter(|(stamp, _)| *stamp == alive.stamp)?;
             let Envelope { payload, signature, .. } = Envelope::decode(frame.clone()).ok()?;
             Some(payload == alive.envelope.payload && signature == alive.envelope.signature)
         };
-        self.message.is_same_statement(alive) || is_previous().unwrap_or(false)
+        is_previous().unwrap_or(false)
+    }
+
+    /// Takes note of a statement that was pushed.
+    fn note(&mut self, way: Way, stamp: Stamp) {
+        if way == Way::Pushed {
+            self.pushed = Some(stamp);
+        }
     }
 
     /// Returns the version of its newest statement.
@@ -79,6 +89,17 @@ pub(super) enum Change {
     Resurrected,
     /// Nothing: it is not newer than what is known.
     Stale,
+    /// Nothing: the peer is not known, and there was no room for it.
+    Unknown,
+}
+
+/// How a statement came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Way {
+    /// By itself.
+    Pushed,
+    /// In a request or a response.
+    Exchanged,
 }
 
 impl Peers {
@@ -140,19 +161,24 @@ impl Peers {
         self.get(&alive.pki_id).is_none_or(|peer| peer.stamp() < alive.stamp)
     }
 
-    /// Notes that a statement was pushed.
-    pub(super) fn note_pushed(&mut self, pki_id: &PkiId, stamp: Stamp) {
-        if let Some(peer) = self.entries.get_mut(pki_id) {
-            peer.pushed = Some(stamp);
-        }
-    }
-
-    /// Takes a statement as a proof of life, if it is news (§9.2).
-    pub(super) fn take(&mut self, alive: &Arc<Alive>, now: Instant) -> Change {
+    /// Takes a statement as a proof of life, if it is news (§9.2); of an unknown peer if there is
+    /// room for it.
+    pub(super) fn take(
+        &mut self,
+        alive: &Arc<Alive>,
+        way: Way,
+        has_room: bool,
+        now: Instant,
+    ) -> Change {
         let Some(peer) = self.entries.get_mut(&alive.pki_id) else {
-            self.insert(alive, true, now);
+            if !has_room {
+                return Change::Unknown;
+            }
+            let peer = self.insert(alive, true, now);
+            peer.note(way, alive.stamp);
             return Change::Learned;
         };
+        peer.note(way, alive.stamp);
         if alive.stamp <= peer.stamp() {
             return Change::Stale;
         }
@@ -233,7 +259,7 @@ impl Peers {
         self.forgotten.sweep(now);
     }
 
-    fn insert(&mut self, alive: &Arc<Alive>, is_alive: bool, now: Instant) {
+    fn insert(&mut self, alive: &Arc<Alive>, is_alive: bool, now: Instant) -> &mut Peer {
         let peer = Peer {
             message: Arc::clone(alive),
             previous: None,
@@ -247,7 +273,7 @@ impl Peers {
         };
         self.alive += usize::from(is_alive);
         self.changed.note(alive.pki_id);
-        self.entries.insert(alive.pki_id, peer);
+        self.entries.entry(alive.pki_id).insert_entry(peer).into_mut()
     }
 }
 

@@ -6,14 +6,16 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 
 use crate::{
-    Fault, Identity, JobKind,
-    channel::BlockFate,
+    Fault, Identity, Instant, JobKind,
+    channel::{BlockFate, Channel},
+    discovery::Discovery,
+    identity::Identities,
     wire::{self, Alive, StateInfo},
 };
 
 use super::{
     Node, Verified,
-    flights::{AliveRole, Boarding, Claim, FlightKey, InfoRole, Waiter, What},
+    flights::{AliveRole, Boarding, Claim, InfoRole, Waiter, What},
     identity_pull::IdentityMessage,
     jobs::Purpose,
 };
@@ -61,10 +63,19 @@ impl Node {
             },
         }
         let key = claim.key();
-        match self.flights.board(claim, &self.config.limits) {
-            Boarding::Lead => self.verify(key),
-            Boarding::Joined => {}
+        let judge = Judge {
+            now: self.clock.now,
+            channels: &self.channels,
+            discovery: &self.discovery,
+            identities: &mut self.identities,
+        };
+        let kind = match self.flights.board(key, claim, &self.config.limits) {
+            Boarding::Lead(claim) => judge.verification(claim),
+            Boarding::Joined => None,
             Boarding::Full => return Err(Fault::Overflow),
+        };
+        if let Some(kind) = kind {
+            self.begin_job(kind, Purpose::Claim { key });
         }
         Ok(())
     }
@@ -93,7 +104,7 @@ impl Node {
         wire::check_signed(&alive.envelope)
     }
 
-    fn check_info(&self, info: &StateInfo, channel: &crate::channel::Channel) -> Result<(), Fault> {
+    fn check_info(&self, info: &StateInfo, channel: &Channel) -> Result<(), Fault> {
         let is_news = match info.pki_id == self.config.pki_id {
             true => channel.is_outdone_by(info.stamp, self.clock.now, &self.config),
             false => channel.would_accept_info(info),
@@ -136,7 +147,7 @@ impl Node {
         waiter: Waiter,
     ) -> Result<(), Fault> {
         match self.flights.await_identity(identity, waiter, &self.config.limits) {
-            Boarding::Lead => {
+            Boarding::Lead(()) => {
                 let kind = JobKind::ValidateIdentity { identity: identity.clone() };
                 self.begin_job(kind, Purpose::Identity { identity: identity.clone() });
             }
@@ -146,33 +157,63 @@ impl Node {
         Ok(())
     }
 
-    /// Gives out the job that decides over a flight.
-    fn verify(&mut self, key: FlightKey) {
-        let Some(kind) = self.verification(&key) else {
-            return;
+    /// Says whether the verdict on an alive message is known: all that is signed in it was verified
+    /// before.
+    ///
+    /// Then a repeated request is answered and a message that came in a response is passed on when
+    /// it is pushed, without a second check.
+    fn is_answered(&self, alive: &Alive, role: AliveRole) -> bool {
+        let is_wanted = || match role {
+            AliveRole::Pushed => self.discovery.would_accept_pushed(alive),
+            AliveRole::Request { .. } => true,
+            AliveRole::ResponseAlive | AliveRole::ResponseDead => false,
         };
-        self.begin_job(kind, Purpose::Claim { key });
+        self.discovery.is_known_statement(alive)
+            && is_wanted()
+            && self.identities.knows_secret_of(alive)
     }
 
-    fn verification(&mut self, key: &FlightKey) -> Option<JobKind> {
-        match &self.flights.leader(key)?.what {
+    /// Says whether a block is still worth having.
+    pub(super) fn is_block_wanted(&self, claim: &Claim) -> bool {
+        match claim.what {
+            What::Block { channel, number, .. } => {
+                self.channels[channel.0 as usize].fate(number) != BlockFate::Stale
+            }
+            What::Alive { .. }
+            | What::Info { .. }
+            | What::Identity(_)
+            | What::Leadership { .. } => false,
+        }
+    }
+}
+
+/// What it takes to say what is to be verified of a claim.
+struct Judge<'a> {
+    now: Instant,
+    channels: &'a [Channel],
+    discovery: &'a Discovery,
+    identities: &'a mut Identities,
+}
+
+impl Judge<'_> {
+    /// Makes the job that decides over a claim.
+    fn verification(self, claim: &Claim) -> Option<JobKind> {
+        match &claim.what {
             What::Alive { alive, .. } => {
                 let (message, secret) = wire::claims(&alive.envelope).ok()?;
                 // A secret that its owner has not changed was checked with another message.
-                let secret = secret.filter(|_| !self.knows_secret(alive));
-                let is_known = self.discovery.is_known_statement(alive);
-                let identity = self.identities.use_of(&alive.pki_id, self.clock.now)?.clone();
-                Some(match secret {
-                    // The message came before, through another organisation: the secret is new.
-                    Some(message) if is_known => {
-                        JobKind::Verify { identity, message, secret: None }
-                    }
-                    secret => JobKind::Verify { identity, message, secret },
-                })
+                let secret = secret.filter(|_| !self.identities.knows_secret_of(alive));
+                // The message came before, through another organisation: the secret is new.
+                let (message, secret) = match secret {
+                    Some(secret) if self.discovery.is_known_statement(alive) => (secret, None),
+                    secret => (message, secret),
+                };
+                let identity = self.identities.use_of(&alive.pki_id, self.now)?.clone();
+                Some(JobKind::Verify { identity, message, secret })
             }
             What::Info { info, channel, .. } => {
                 let (message, secret) = wire::claims(&info.envelope).ok()?;
-                let identity = self.identities.use_of(&info.pki_id, self.clock.now)?.clone();
+                let identity = self.identities.use_of(&info.pki_id, self.now)?.clone();
                 Some(match channel {
                     None => JobKind::Verify { identity, message, secret },
                     Some(ix) => {
@@ -188,7 +229,7 @@ impl Node {
             }),
             What::Leadership { leadership, .. } => {
                 let (message, secret) = wire::claims(&leadership.envelope).ok()?;
-                let identity = self.identities.use_of(&leadership.pki_id, self.clock.now)?.clone();
+                let identity = self.identities.use_of(&leadership.pki_id, self.now)?.clone();
                 Some(JobKind::Verify { identity, message, secret })
             }
             What::Identity(message) => {
@@ -196,39 +237,6 @@ impl Node {
                 let (message, secret) = wire::claims(envelope).ok()?;
                 Some(JobKind::Verify { identity: identity.clone(), message, secret })
             }
-        }
-    }
-
-    /// Says whether the verdict on an alive message is known: all that is signed in it was verified
-    /// before.
-    ///
-    /// Then a repeated request is answered and a message that came in a response is passed on when
-    /// it is pushed, without a second check.
-    fn is_answered(&self, alive: &Alive, role: AliveRole) -> bool {
-        let is_wanted = match role {
-            AliveRole::Pushed => self.discovery.would_accept_pushed(alive),
-            AliveRole::Request { .. } => true,
-            AliveRole::ResponseAlive | AliveRole::ResponseDead => false,
-        };
-        is_wanted && self.discovery.is_known_statement(alive) && self.knows_secret(alive)
-    }
-
-    /// Says whether the secret of an alive message was verified before, or there is none.
-    pub(super) fn knows_secret(&self, alive: &Alive) -> bool {
-        let secret = alive.envelope.secret_envelope.as_ref();
-        secret.is_none_or(|secret| self.identities.knows_secret(&alive.pki_id, secret))
-    }
-
-    /// Says whether a block is still worth having.
-    pub(super) fn is_block_wanted(&self, claim: &Claim) -> bool {
-        match claim.what {
-            What::Block { channel, number, .. } => {
-                self.channels[channel.0 as usize].fate(number) != BlockFate::Stale
-            }
-            What::Alive { .. }
-            | What::Info { .. }
-            | What::Identity(_)
-            | What::Leadership { .. } => false,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Node {
     /// Says whether a digest names a block that lacks here (P-39, P-40).
     pub(super) fn wants_block(&self, ix: ChannelIx, id: &[u8]) -> bool {
         number(id).is_some_and(|number| {
-            let is_checked = self.flights.leader(&FlightKey::Block(ix, number)).is_some();
+            let is_checked = self.flights.is_checked(&FlightKey::Block(ix, number));
             !is_checked && self.channels[ix.0 as usize].wants(number)
         })
     }

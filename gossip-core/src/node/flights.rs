@@ -4,9 +4,10 @@
 //! the honest one, or the honest one for it, but neither takes the other down.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map::Entry};
 
 use crate::{
     ConnId, Identity, Limits, PkiId, Signed, Stamp,
@@ -69,13 +70,35 @@ pub(super) enum BlockRole {
 }
 
 /// What a claim is about: of two with the same key, one makes the other superfluous.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum FlightKey {
     Alive(PkiId, Stamp),
     Info([u8; 32], Stamp),
     Block(ChannelIx, u64),
     Identity(PkiId),
     Leadership(ChannelIx, PkiId, Stamp),
+}
+
+impl Hash for FlightKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let stamped = |state: &mut H, stamp: &Stamp| {
+            state.write_u64(stamp.incarnation);
+            state.write_u64(stamp.sequence);
+        };
+        match self {
+            Self::Alive(pki_id, stamp) | Self::Leadership(_, pki_id, stamp) => {
+                pki_id.hash(state);
+                stamped(state, stamp);
+            }
+            Self::Info(mac, stamp) => {
+                // It is a hash itself, as a PKI-ID is.
+                PkiId::new(*mac).hash(state);
+                stamped(state, stamp);
+            }
+            Self::Block(_, number) => state.write_u64(*number),
+            Self::Identity(pki_id) => pki_id.hash(state),
+        }
+    }
 }
 
 impl Claim {
@@ -182,9 +205,9 @@ pub(super) enum Waiter {
 
 /// What became of a claim that asks to be checked.
 #[derive(Debug)]
-pub(super) enum Boarding {
+pub(super) enum Boarding<L = ()> {
     /// It is to be checked now.
-    Lead,
+    Lead(L),
     /// It waits for another.
     Joined,
     /// There is no room.
@@ -198,50 +221,66 @@ pub(super) struct Flights {
     identities: HashMap<Identity, Vec<Waiter>>,
     /// Connections by the connection message that is being verified for them.
     proofs: HashMap<Proof, Vec<ConnId>>,
-    held: HashMap<ConnId, usize>,
+    held: Held,
+}
+
+/// How much waits.
+#[derive(Debug, Default)]
+struct Held {
+    of_connection: HashMap<ConnId, usize>,
     claims: usize,
     bytes: usize,
 }
 
 impl Flights {
     /// Lets a claim wait for its verdict.
-    pub(super) fn board(&mut self, claim: Claim, limits: &Limits) -> Boarding {
-        let key = claim.key();
-        if !self.has_room(&claim, limits) {
-            return Boarding::Full;
+    pub(super) fn board(
+        &mut self,
+        key: FlightKey,
+        claim: Claim,
+        limits: &Limits,
+    ) -> Boarding<&Claim> {
+        match self.flights.entry(key) {
+            Entry::Vacant(place) => {
+                if !self.held.hold(&claim, limits) {
+                    return Boarding::Full;
+                }
+                let flight = Flight { leader: claim, twins: Vec::new(), rivals: Vec::new() };
+                Boarding::Lead(&place.insert(flight).leader)
+            }
+            Entry::Occupied(flight) => {
+                let flight = flight.into_mut();
+                let is_twin = claim.is_settled_by(&flight.leader);
+                let conn = claim.conn;
+                let is_second = |other: &Claim| other.conn == conn;
+                // One rival of each connection: nobody can fill the list alone.
+                let has_place = is_twin
+                    || (flight.rivals.len() < limits.rivals_max
+                        && !flight.rivals.iter().any(is_second));
+                if !has_place || !self.held.hold(&claim, limits) {
+                    return Boarding::Full;
+                }
+                if is_twin {
+                    flight.twins.push(claim)
+                } else {
+                    flight.rivals.push(claim)
+                }
+                Boarding::Joined
+            }
         }
-        let Some(flight) = self.flights.get(&key) else {
-            self.hold(&claim);
-            let flight = Flight { leader: claim, twins: Vec::new(), rivals: Vec::new() };
-            self.flights.insert(key, flight);
-            return Boarding::Lead;
-        };
-        let is_twin = claim.is_settled_by(&flight.leader);
-        let conn = claim.conn;
-        let is_second = |other: &Claim| other.conn == conn;
-        // One rival of each connection: nobody can fill the list alone.
-        if !is_twin
-            && (flight.rivals.len() >= limits.rivals_max || flight.rivals.iter().any(is_second))
-        {
-            return Boarding::Full;
-        }
-        self.hold(&claim);
-        if let Some(flight) = self.flights.get_mut(&key) {
-            if is_twin { flight.twins.push(claim) } else { flight.rivals.push(claim) }
-        }
-        Boarding::Joined
     }
 
-    /// Returns the claim that is being checked.
-    pub(super) fn leader(&self, key: &FlightKey) -> Option<&Claim> {
-        self.flights.get(key).map(|flight| &flight.leader)
+    /// Says whether something is being checked.
+    pub(super) fn is_checked(&self, key: &FlightKey) -> bool {
+        self.flights.contains_key(key)
     }
 
     /// Takes a flight whose verdict is in.
     pub(super) fn land(&mut self, key: &FlightKey) -> Option<Flight> {
         let flight = self.flights.remove(key)?;
         let Flight { leader, twins, rivals } = &flight;
-        core::iter::once(leader).chain(twins).chain(rivals).for_each(|claim| self.release(claim));
+        let claims = core::iter::once(leader).chain(twins).chain(rivals);
+        claims.for_each(|claim| self.held.release(claim));
         Some(flight)
     }
 
@@ -253,10 +292,9 @@ impl Flights {
         limits: &Limits,
     ) -> Boarding {
         if let Waiter::Claim(claim) = &waiter {
-            if !self.has_room(claim, limits) {
+            if !self.held.hold(claim, limits) {
                 return Boarding::Full;
             }
-            self.hold(claim);
         }
         match self.identities.get_mut(identity) {
             Some(waiters) => {
@@ -265,7 +303,7 @@ impl Flights {
             }
             None => {
                 self.identities.insert(identity.clone(), alloc::vec![waiter]);
-                Boarding::Lead
+                Boarding::Lead(())
             }
         }
     }
@@ -275,7 +313,7 @@ impl Flights {
         let waiters = self.identities.remove(identity).unwrap_or_default();
         for waiter in &waiters {
             if let Waiter::Claim(claim) = waiter {
-                self.release(claim);
+                self.held.release(claim);
             }
         }
         waiters
@@ -298,36 +336,44 @@ impl Flights {
     }
 
     pub(super) fn tables(&self, limits: &Limits, tables: &mut Tables) {
-        let of_connection = self.held.values().copied().max().unwrap_or(0);
+        let held = &self.held;
+        let of_connection = held.of_connection.values().copied().max().unwrap_or(0);
         let rivals = self.flights.values().map(|flight| flight.rivals.len()).max().unwrap_or(0);
-        tables.add("claims", self.claims, limits.claims_max);
+        tables.add("claims", held.claims, limits.claims_max);
         tables.add("claims of one connection", of_connection, limits.claims_per_connection_max);
         // One may exceed the bound, if it is alone.
-        let bytes = if self.claims > 1 { self.bytes } else { 0 };
+        let bytes = if held.claims > 1 { held.bytes } else { 0 };
         tables.add("bytes of claims", bytes, limits.claim_bytes_max);
         tables.add("rivals of one claim", rivals, limits.rivals_max);
     }
+}
 
-    fn has_room(&self, claim: &Claim, limits: &Limits) -> bool {
-        let held = self.held.get(&claim.conn).copied().unwrap_or(0);
-        held < limits.claims_per_connection_max
-            && self.claims < limits.claims_max
-            && (self.bytes == 0 || self.bytes + claim.bytes() <= limits.claim_bytes_max)
-    }
-
-    fn hold(&mut self, claim: &Claim) {
-        *self.held.entry(claim.conn).or_insert(0) += 1;
+impl Held {
+    /// Makes room for a claim, if there is any.
+    fn hold(&mut self, claim: &Claim, limits: &Limits) -> bool {
+        let bytes = claim.bytes();
+        if self.claims >= limits.claims_max
+            || (self.bytes > 0 && self.bytes + bytes > limits.claim_bytes_max)
+        {
+            return false;
+        }
+        let held = self.of_connection.entry(claim.conn).or_insert(0);
+        if *held >= limits.claims_per_connection_max.max(1) {
+            return false;
+        }
+        *held += 1;
         self.claims += 1;
-        self.bytes += claim.bytes();
+        self.bytes += bytes;
+        true
     }
 
     fn release(&mut self, claim: &Claim) {
         self.claims -= 1;
         self.bytes -= claim.bytes();
-        if let Some(held) = self.held.get_mut(&claim.conn) {
-            *held -= 1;
-            if *held == 0 {
-                self.held.remove(&claim.conn);
+        if let Entry::Occupied(mut held) = self.of_connection.entry(claim.conn) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
             }
         }
     }

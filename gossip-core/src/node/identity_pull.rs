@@ -166,7 +166,7 @@ impl Node {
         subject != self.config.pki_id
             && !pull.messages.contains_key(&subject)
             && !has_failed
-            && self.flights.leader(&FlightKey::Identity(subject)).is_none()
+            && !self.flights.is_checked(&FlightKey::Identity(subject))
     }
 
     /// Says whether a peer may learn an identity: one of our organisation any, another those of its

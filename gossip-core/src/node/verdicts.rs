@@ -333,7 +333,7 @@ impl Node {
     fn news(&mut self, alive: &Alive) -> u64 {
         let mut news = u64::from(!self.discovery.is_known_statement(alive));
         if let Some(secret) = &alive.envelope.secret_envelope
-            && !self.knows_secret(alive)
+            && !self.identities.knows_secret_of(alive)
         {
             self.identities.note_secret(&alive.pki_id, secret);
             news += 1;

@@ -50,26 +50,37 @@ fn conns(claims: impl IntoIterator<Item = Claim>) -> Vec<u64> {
     claims.into_iter().map(|claim| claim.conn.get()).collect()
 }
 
+fn board(flights: &mut Flights, claim: Claim, limits: &Limits) -> Boarding {
+    match flights.board(claim.key(), claim, limits) {
+        Boarding::Lead(_) => Boarding::Lead(()),
+        Boarding::Joined => Boarding::Joined,
+        Boarding::Full => Boarding::Full,
+    }
+}
+
 #[test]
 fn three_copies_make_one_check() {
     let (mut flights, limits) = (Flights::default(), Limits::default());
     let key = honest(1, 7).key();
-    let boarded = [1, 2, 3].map(|conn| flights.board(honest(conn, 7), &limits));
-    assert!(matches!(boarded, [Boarding::Lead, Boarding::Joined, Boarding::Joined]));
+    let boarded = [1, 2, 3].map(|conn| board(&mut flights, honest(conn, 7), &limits));
+    assert!(matches!(boarded, [Boarding::Lead(()), Boarding::Joined, Boarding::Joined]));
     let flight = flights.land(&key).expect("a flight");
     assert_eq!(flight.leader.conn, ConnId::new(1));
     assert_eq!(conns(flight.twins), [2, 3]);
     assert!(flights.land(&key).is_none());
-    assert!(matches!(flights.board(honest(1, 7), &limits), Boarding::Lead), "it can come again");
+    assert!(
+        matches!(board(&mut flights, honest(1, 7), &limits), Boarding::Lead(())),
+        "it can come again"
+    );
 }
 
 #[test]
 fn statements_of_different_peers_are_checked_apart() {
     let (mut flights, limits) = (Flights::default(), Limits::default());
-    assert!(matches!(flights.board(honest(1, 7), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(honest(1, 8), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(block(1, 8, b"b"), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(block(1, 9, b"b"), &limits), Boarding::Lead));
+    assert!(matches!(board(&mut flights, honest(1, 7), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, honest(1, 8), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, block(1, 8, b"b"), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, block(1, 9, b"b"), &limits), Boarding::Lead(())));
 }
 
 #[test]
@@ -77,13 +88,13 @@ fn copies_are_told_apart_by_their_bytes() {
     let (mut flights, limits) = (Flights::default(), Limits::default());
     let key = honest(1, 7).key();
     for claim in [forged(1, 7), honest(2, 7), forged(3, 7), said(4, 7, "forged", Some("s"))] {
-        let _ = flights.board(claim, &limits);
+        let _ = board(&mut flights, claim, &limits);
     }
     let flight = flights.land(&key).expect("a flight");
     assert_eq!((conns(flight.twins), conns(flight.rivals)), (vec![3], vec![2, 4]));
     let key = block(1, 5, b"one").key();
     for claim in [block(1, 5, b"one"), block(2, 5, b"other"), block(3, 5, b"one")] {
-        let _ = flights.board(claim, &limits);
+        let _ = board(&mut flights, claim, &limits);
     }
     let flight = flights.land(&key).expect("a flight");
     assert_eq!((conns(flight.twins), conns(flight.rivals)), (vec![3], vec![2]));
@@ -102,14 +113,17 @@ fn a_copy_without_its_secret_goes_with_the_whole_and_falls_apart_from_it() {
 fn no_connection_brings_two_rivals_and_no_statement_has_many() {
     let mut flights = Flights::default();
     let limits = Limits { rivals_max: 3, ..Limits::default() };
-    let _ = flights.board(honest(0, 7), &limits);
+    let _ = board(&mut flights, honest(0, 7), &limits);
     let other = |conn, signature| said(conn, 7, signature, None);
-    assert!(matches!(flights.board(other(1, "x"), &limits), Boarding::Joined));
-    assert!(matches!(flights.board(other(1, "y"), &limits), Boarding::Full));
-    assert!(matches!(flights.board(other(2, "y"), &limits), Boarding::Joined));
-    assert!(matches!(flights.board(other(3, "z"), &limits), Boarding::Joined));
-    assert!(matches!(flights.board(other(4, "w"), &limits), Boarding::Full));
-    assert!(matches!(flights.board(honest(5, 7), &limits), Boarding::Joined), "twins are welcome");
+    assert!(matches!(board(&mut flights, other(1, "x"), &limits), Boarding::Joined));
+    assert!(matches!(board(&mut flights, other(1, "y"), &limits), Boarding::Full));
+    assert!(matches!(board(&mut flights, other(2, "y"), &limits), Boarding::Joined));
+    assert!(matches!(board(&mut flights, other(3, "z"), &limits), Boarding::Joined));
+    assert!(matches!(board(&mut flights, other(4, "w"), &limits), Boarding::Full));
+    assert!(
+        matches!(board(&mut flights, honest(5, 7), &limits), Boarding::Joined),
+        "twins are welcome"
+    );
     let flight = flights.land(&honest(0, 7).key()).expect("a flight");
     assert_eq!((conns(flight.twins), conns(flight.rivals)), (vec![5], vec![1, 2, 3]));
 }
@@ -118,27 +132,27 @@ fn no_connection_brings_two_rivals_and_no_statement_has_many() {
 fn what_waits_is_bounded_for_each_connection_and_in_all() {
     let mut flights = Flights::default();
     let limits = Limits { claims_per_connection_max: 2, claims_max: 3, ..Limits::default() };
-    assert!(matches!(flights.board(honest(1, 1), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(honest(1, 2), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(honest(1, 3), &limits), Boarding::Full));
-    assert!(matches!(flights.board(honest(2, 1), &limits), Boarding::Joined));
-    assert!(matches!(flights.board(honest(3, 1), &limits), Boarding::Full));
+    assert!(matches!(board(&mut flights, honest(1, 1), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, honest(1, 2), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, honest(1, 3), &limits), Boarding::Full));
+    assert!(matches!(board(&mut flights, honest(2, 1), &limits), Boarding::Joined));
+    assert!(matches!(board(&mut flights, honest(3, 1), &limits), Boarding::Full));
     assert!(flights.land(&honest(1, 1).key()).is_some());
-    assert!(matches!(flights.board(honest(1, 3), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(honest(3, 1), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(honest(3, 2), &limits), Boarding::Full));
+    assert!(matches!(board(&mut flights, honest(1, 3), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, honest(3, 1), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, honest(3, 2), &limits), Boarding::Full));
 }
 
 #[test]
 fn the_bytes_that_wait_are_bounded_but_one_large_block_always_fits() {
     let mut flights = Flights::default();
     let limits = Limits { claim_bytes_max: 10, ..Limits::default() };
-    assert!(matches!(flights.board(block(1, 1, &[0; 50]), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(block(1, 2, &[0; 1]), &limits), Boarding::Full));
+    assert!(matches!(board(&mut flights, block(1, 1, &[0; 50]), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, block(1, 2, &[0; 1]), &limits), Boarding::Full));
     assert!(flights.land(&block(1, 1, b"").key()).is_some());
-    assert!(matches!(flights.board(block(1, 2, &[0; 6]), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(block(1, 3, &[0; 4]), &limits), Boarding::Lead));
-    assert!(matches!(flights.board(block(1, 4, &[0; 1]), &limits), Boarding::Full));
+    assert!(matches!(board(&mut flights, block(1, 2, &[0; 6]), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, block(1, 3, &[0; 4]), &limits), Boarding::Lead(())));
+    assert!(matches!(board(&mut flights, block(1, 4, &[0; 1]), &limits), Boarding::Full));
 }
 
 #[test]
@@ -148,12 +162,12 @@ fn one_validation_serves_all_who_wait_for_an_identity() {
     let identity = Identity::new("a");
     let claim = |conn, subject| Waiter::Claim(Box::new(honest(conn, subject)));
     let mut wait = |waiter| flights.await_identity(&identity, waiter, &limits);
-    assert!(matches!(wait(claim(1, 1)), Boarding::Lead));
+    assert!(matches!(wait(claim(1, 1)), Boarding::Lead(())));
     assert!(matches!(wait(Waiter::Conn(ConnId::new(9))), Boarding::Joined));
     assert!(matches!(wait(claim(1, 2)), Boarding::Joined));
     assert!(matches!(wait(claim(1, 3)), Boarding::Full));
     assert_eq!(flights.take_waiters(&identity).len(), 3);
     assert!(flights.take_waiters(&identity).is_empty());
-    let boarded = [4, 5].map(|subject| flights.board(honest(1, subject), &limits));
-    assert!(matches!(boarded, [Boarding::Lead, Boarding::Lead]), "the room is free again");
+    let boarded = [4, 5].map(|subject| board(&mut flights, honest(1, subject), &limits));
+    assert!(matches!(boarded, [Boarding::Lead(()), Boarding::Lead(())]), "the room is free again");
 }
