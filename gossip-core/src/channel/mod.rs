@@ -317,11 +317,14 @@ impl Channel {
     pub(crate) fn would_accept_info(&self, info: &StateInfo) -> bool {
         match self.infos.get(&info.pki_id) {
             Some(known) => known.stamp < info.stamp,
-            None => {
-                let ours = usize::from(self.infos.contains_key(&self.pki_id));
-                self.infos.len() - ours < self.infos_max
-            }
+            None => self.has_room(),
         }
+    }
+
+    /// Says whether what one more peer says is stored; ours always is.
+    fn has_room(&self) -> bool {
+        let ours = usize::from(self.infos.contains_key(&self.pki_id));
+        self.infos.len() - ours < self.infos_max
     }
 
     /// Takes what a peer says about itself, if it is still news; returns what was stored.
@@ -331,12 +334,22 @@ impl Channel {
         cx: &mut Cx<'_>,
     ) -> Option<Arc<StateInfo>> {
         // Organisations may have left while the signature was checked (CH-29).
-        if !self.would_accept_info(&info) || !self.is_member(&info.pki_id, cx) {
+        if !self.is_member(&info.pki_id, cx) {
             return None;
         }
         let info = info.into_inner();
-        let before = self.infos.insert(info.pki_id, Arc::clone(&info));
-        self.changes += u64::from(before.is_none_or(|before| before.left != info.left));
+        if let Some(known) = self.infos.get_mut(&info.pki_id) {
+            if known.stamp >= info.stamp {
+                return None;
+            }
+            self.changes += u64::from(known.left != info.left);
+            *known = Arc::clone(&info);
+        } else if self.has_room() {
+            self.changes += 1;
+            self.infos.insert(info.pki_id, Arc::clone(&info));
+        } else {
+            return None;
+        }
         if info.pki_id != self.pki_id {
             let (pki_id, height, left) = (info.pki_id, info.height, info.left);
             let channel = self.id.clone();

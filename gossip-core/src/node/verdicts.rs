@@ -279,20 +279,25 @@ impl Node {
         if leader.author().is_some_and(|author| self.identities.get(&author).is_none()) {
             return self.stats.count(Fault::UnknownIdentity);
         }
-        for claim in core::iter::once(leader).chain(twins) {
-            match claim.what {
-                What::Alive { alive, role } => {
-                    self.on_alive_verified(Verified::attest(alive), role, sources.clone());
-                }
-                What::Info { info, role, channel } => {
-                    self.on_info_verified(info, role, channel, &sources);
-                }
-                What::Identity(message) => self.on_identity_verified(Verified::attest(message)),
-                What::Leadership { channel, leadership } => {
-                    self.on_leadership_verified(channel, &Verified::attest(leadership));
-                }
-                What::Block { .. } => {}
+        self.on_statement_verified(leader.what, &sources);
+        for twin in twins {
+            self.on_statement_verified(twin.what, &sources);
+        }
+    }
+
+    fn on_statement_verified(&mut self, what: What, sources: &Sources) {
+        match what {
+            What::Alive { alive, role } => {
+                self.on_alive_verified(Verified::attest(alive), role, sources.clone());
             }
+            What::Info { info, role, channel } => {
+                self.on_info_verified(info, role, channel, sources);
+            }
+            What::Identity(message) => self.on_identity_verified(Verified::attest(message)),
+            What::Leadership { channel, leadership } => {
+                self.on_leadership_verified(channel, &Verified::attest(leadership));
+            }
+            What::Block { .. } => {}
         }
     }
 
