@@ -174,8 +174,7 @@ impl Peers {
             if !has_room {
                 return Change::Unknown;
             }
-            let peer = self.insert(alive, true, now);
-            peer.note(way, alive.stamp);
+            self.insert(alive, true, way, now);
             return Change::Learned;
         };
         peer.note(way, alive.stamp);
@@ -210,7 +209,7 @@ impl Peers {
     pub(super) fn take_dead(&mut self, alive: &Arc<Alive>, now: Instant) -> bool {
         let is_new = !self.entries.contains_key(&alive.pki_id);
         if is_new {
-            self.insert(alive, false, now);
+            self.insert(alive, false, Way::Exchanged, now);
         }
         is_new
     }
@@ -259,8 +258,8 @@ impl Peers {
         self.forgotten.sweep(now);
     }
 
-    fn insert(&mut self, alive: &Arc<Alive>, is_alive: bool, now: Instant) -> &mut Peer {
-        let peer = Peer {
+    fn insert(&mut self, alive: &Arc<Alive>, is_alive: bool, way: Way, now: Instant) {
+        let mut peer = Peer {
             message: Arc::clone(alive),
             previous: None,
             endpoint: alive.endpoint.clone(),
@@ -271,9 +270,10 @@ impl Peers {
             is_alive,
             pushed: self.forgotten.remove(&alive.pki_id).map(|last| last.stamp),
         };
+        peer.note(way, alive.stamp);
         self.alive += usize::from(is_alive);
         self.changed.note(alive.pki_id);
-        self.entries.entry(alive.pki_id).insert_entry(peer).into_mut()
+        self.entries.insert(alive.pki_id, peer);
     }
 }
 

@@ -291,10 +291,10 @@ impl Flights {
         waiter: Waiter,
         limits: &Limits,
     ) -> Boarding {
-        if let Waiter::Claim(claim) = &waiter {
-            if !self.held.hold(claim, limits) {
-                return Boarding::Full;
-            }
+        if let Waiter::Claim(claim) = &waiter
+            && !self.held.hold(claim, limits)
+        {
+            return Boarding::Full;
         }
         match self.identities.get_mut(identity) {
             Some(waiters) => {
