@@ -61,12 +61,14 @@ impl Discovery {
     }
 
     pub(super) fn check_silence(&mut self, cx: &mut Cx<'_>) {
-        for pki_id in self.peers.silent(cx.config.alive_expiration_timeout, cx.now) {
-            self.bury(pki_id, cx);
-        }
-        // Its heartbeats may only not have found the way to us.
-        let timeout = cx.config.alive_time_interval.saturating_mul(HEARTBEATS_MISSED);
-        if self.peers.is_any_silent(timeout, cx.now) {
+        let (silence, timeout) =
+            (self.peers.longest_silence(cx.now), cx.config.alive_expiration_timeout);
+        if silence > timeout {
+            for pki_id in self.peers.silent(timeout, cx.now) {
+                self.bury(pki_id, cx);
+            }
+        } else if silence > cx.config.alive_time_interval.saturating_mul(HEARTBEATS_MISSED) {
+            // Its heartbeats may only not have found the way to us.
             self.hurry_sync(cx);
         }
         self.arm_periodic(Timer::AliveCheck, cx);

@@ -73,7 +73,7 @@ impl Peer {
 pub(super) struct Peers {
     entries: BTreeMap<PkiId, Peer>,
     alive: usize,
-    /// Who came alive or died, or can do or be reached otherwise than before.
+    /// Who came alive or died, or can do something else or be reached elsewhere than before.
     changed: Changed,
     forgotten: Forgotten,
 }
@@ -181,18 +181,17 @@ impl Peers {
         if alive.stamp <= peer.stamp() {
             return Change::Stale;
         }
+        let mut is_same = peer.message.extensions == alive.extensions;
         // A copy that passed through another organisation has lost its secret: that is no news.
         if alive.envelope.secret_envelope.is_some() {
-            peer.internal_endpoint.clone_from(&alive.internal_endpoint);
+            is_same &= take_over(&mut peer.internal_endpoint, &alive.internal_endpoint);
         }
-        let (is_reached, can_do) = (peer.endpoint.is_some(), peer.message.extensions);
-        peer.endpoint.clone_from(&alive.endpoint);
+        is_same &= take_over(&mut peer.endpoint, &alive.endpoint);
         peer.metadata = alive.metadata.clone();
         peer.previous = Some((peer.stamp(), peer.message.frame()));
         peer.message = Arc::clone(alive);
         peer.last_seen = now;
         if peer.is_alive {
-            let is_same = (is_reached, can_do) == (peer.endpoint.is_some(), alive.extensions);
             if !is_same {
                 self.changed.note(alive.pki_id);
             }
@@ -242,15 +241,15 @@ impl Peers {
         self.forgotten.words.get(pki_id).map(AsRef::as_ref)
     }
 
+    /// Returns for how long the living one that is silent longest is; zero if nobody lives.
+    pub(super) fn longest_silence(&self, now: Instant) -> Duration {
+        self.alive().map(|(_, peer)| now - peer.last_seen).max().unwrap_or_default()
+    }
+
     /// Lists the living that were silent for longer than `timeout` (D-19, D-20).
     pub(super) fn silent(&self, timeout: Duration, now: Instant) -> Vec<PkiId> {
         let is_silent = |peer: &Peer| now - peer.last_seen > timeout;
         self.alive().filter(|(_, peer)| is_silent(peer)).map(|(id, _)| *id).collect()
-    }
-
-    /// Says whether any of the living was silent for longer than `timeout`.
-    pub(super) fn is_any_silent(&self, timeout: Duration, now: Instant) -> bool {
-        self.alive().any(|(_, peer)| now - peer.last_seen > timeout)
     }
 
     /// Drops the memory of forgotten peers whose time is over.
@@ -275,6 +274,15 @@ impl Peers {
         self.changed.note(alive.pki_id);
         self.entries.insert(alive.pki_id, peer);
     }
+}
+
+/// Replaces an endpoint; says whether it was the same.
+fn take_over(known: &mut Option<Endpoint>, said: &Option<Endpoint>) -> bool {
+    let is_same = known == said;
+    if !is_same {
+        known.clone_from(said);
+    }
+    is_same
 }
 
 /// The last statements of peers that were forgotten: without them the other peers' lists of the

@@ -4,8 +4,14 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Config, OrgId, PkiId, changed::Changed, channel::Channel, discovery::Discovery,
-    identity::Identities, rng::Rng, tree::Receivers, wire::extension,
+    Config, OrgId, PkiId,
+    changed::Changed,
+    channel::Channel,
+    discovery::Discovery,
+    identity::Identities,
+    rng::Rng,
+    tree::{Cargo, Receivers, receivers},
+    wire::extension,
 };
 
 /// The living peers whose organisation is known.
@@ -79,6 +85,11 @@ impl Roster {
             }
             debug_assert!(self.is_true(discovery, ids, config), "all changes were told of");
         }
+    }
+
+    /// Counts the changes: what was derived from who is alive holds until the next.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Says whether everybody sits where gathering anew would seat them.
@@ -161,18 +172,20 @@ impl Roster {
         choose(&lists, count, excluded, rng)
     }
 
-    /// Chooses some of each organisation of an audience but ours.
-    pub(super) fn choose_abroad<F>(
+    /// Lists the first `count` of the tree that a statement of ours goes down in each organisation
+    /// of an audience but ours, as far as we know its members.
+    pub(super) fn first_abroad<F>(
         &self,
         audience: &Audience<F>,
+        own: &PkiId,
+        cargo: Cargo<'_>,
         count: usize,
-        rng: &mut Rng,
     ) -> Receivers
     where
         F: Fn(OrgIx, &OrgId) -> bool,
     {
         let abroad = self.meant(audience).filter(|(org, _)| *org != OrgIx::OURS);
-        abroad.flat_map(|(_, seats)| choose(&[&seats.peers], count, |_| false, rng)).collect()
+        abroad.flat_map(|(_, seats)| receivers(&seats.peers, own, cargo, count, true)).collect()
     }
 
     fn meant<F>(&self, audience: &Audience<F>) -> impl Iterator<Item = (OrgIx, &Seats)>

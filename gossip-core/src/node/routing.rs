@@ -172,8 +172,8 @@ impl Node {
 /// Chooses who of an audience gets a statement from us.
 ///
 /// Where all of them follow trees: those below us in that of our organisation, and for our own
-/// statement a few of each other organisation, where it goes down a tree again. Else some at
-/// random.
+/// statement the first of that of each other organisation, who get it there in any case: each of
+/// them lets it begin at the top, so that one whom we cannot reach does no harm. Else some at random.
 fn spread<F>(
     statement: &Statement<'_>,
     audience: &Audience<F>,
@@ -197,7 +197,7 @@ where
     };
     receivers.retain(|peer| !sources.contains(peer));
     if author == own {
-        receivers.extend(roster.choose_abroad(audience, ENTRIES, rng));
+        receivers.extend(roster.first_abroad(audience, own, cargo, ENTRIES));
     }
     receivers
 }

@@ -100,9 +100,11 @@ impl Node {
 
     /// Asks for the first blocks that lack; ends the transfer if none does (S-33 to S-35).
     fn begin_batch(&mut self, ix: ChannelIx) {
-        let target = self.best_height(ix);
         let channel = &self.channels[ix.0 as usize];
-        let Some(first) = channel.first_lacking().filter(|first| *first < target) else {
+        // As a rule nobody has more than we have: then it does not matter who is alive.
+        let first = channel.first_lacking().filter(|first| *first < channel.best_height());
+        let target = first.map_or(0, |_| self.best_height(ix));
+        let Some(first) = first.filter(|first| *first < target) else {
             return self.end_transfer(ix, true);
         };
         if matches!(self.transfers[ix.0 as usize].phase, Phase::Idle) {

@@ -11,8 +11,13 @@ use super::{ChannelIx, Node, TimerKey};
 /// The members of a channel when they were last looked at. There is none at first.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
+    basis: Basis,
     members: BTreeMap<PkiId, Vec<Endpoint>>,
 }
+
+/// What follows from who is alive and who is in a channel is the same as long as this is: how often
+/// the living and the channel have changed, and whether we left it.
+type Basis = Option<(u64, u64, bool)>;
 
 impl Tracker {
     /// Compares with the last look: who is new and who is gone; `None` if at the endpoints nothing
@@ -37,16 +42,30 @@ impl Node {
     /// Tells who came to a channel and who went since the last look.
     pub(super) fn track_members(&mut self, ix: ChannelIx) {
         self.arm_tracker(ix);
+        self.refresh_roster();
+        let channel = &self.channels[ix.0 as usize];
+        let basis = Some((self.roster.changes(), channel.changes(), channel.has_left()));
+        if self.trackers[ix.0 as usize].basis == basis {
+            let known = &self.trackers[ix.0 as usize].members;
+            debug_assert!(*known == self.members_at(ix), "all changes were told of");
+            return;
+        }
+        self.trackers[ix.0 as usize].basis = basis;
+        let members = self.members_at(ix);
+        if let Some((online, offline)) = self.trackers[ix.0 as usize].look(members) {
+            let channel = self.channels[ix.0 as usize].id().clone();
+            self.notify(Notice::ChannelMembership { channel, online, offline });
+        }
+    }
+
+    /// Lists the living members of a channel, and where they are reached.
+    fn members_at(&self, ix: ChannelIx) -> BTreeMap<PkiId, Vec<Endpoint>> {
         let members = self.living_members(ix).map(|(pki_id, peer, _)| {
             let internal = peer.internal_endpoint.as_ref();
             let internal = internal.filter(|internal| peer.endpoint.as_ref() != Some(internal));
             (*pki_id, peer.endpoint.iter().chain(internal).cloned().collect())
         });
-        let members = members.collect();
-        if let Some((online, offline)) = self.trackers[ix.0 as usize].look(members) {
-            let channel = self.channels[ix.0 as usize].id().clone();
-            self.notify(Notice::ChannelMembership { channel, online, offline });
-        }
+        members.collect()
     }
 }
 
