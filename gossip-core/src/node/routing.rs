@@ -172,8 +172,8 @@ impl Node {
 /// Chooses who of an audience gets a statement from us.
 ///
 /// Where all of them follow trees: those below us in that of our organisation, and for our own
-/// statement the first of that of each other organisation, who get it there in any case: each of
-/// them lets it begin at the top, so that one whom we cannot reach does no harm. Else some at random.
+/// statement the first of that of each other organisation, who get it there in any case: each lets
+/// it begin at the top, so that one whom we cannot reach does no harm. Else some at random.
 fn spread<F>(
     statement: &Statement<'_>,
     audience: &Audience<F>,
