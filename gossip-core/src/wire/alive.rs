@@ -13,7 +13,7 @@ use crate::{Endpoint, Fault, Identity, PkiId, Stamp, wire};
 
 use super::{
     Plain, Tag,
-    read::{self, Sealed, Value, each, set},
+    read::{self, Fields, Sealed},
 };
 
 /// A well-formed alive message in its envelope; whether it is true is for a signature to show.
@@ -74,35 +74,30 @@ impl Alive {
         content: &[u8],
         bytes_max: usize,
     ) -> Option<Self> {
-        let (mut member, mut time, mut identity, mut extensions) = (None, None, None, None);
-        each(content, |field| match field {
-            (1, Value::Bytes(bytes)) => set(&mut member, bytes),
-            (2, Value::Bytes(bytes)) => set(&mut time, bytes),
-            (4, Value::Bytes(bytes)) => set(&mut identity, bytes),
-            (1000, Value::Number(number)) => set(&mut extensions, number),
-            _ => None,
-        })?;
-        let (mut endpoint, mut metadata, mut pki_id) = (None, None, None);
-        each(member?, |field| match field {
-            (1, Value::Bytes(bytes)) => set(&mut endpoint, bytes),
-            (2, Value::Bytes(bytes)) => set(&mut metadata, bytes),
-            (3, Value::Bytes(bytes)) => set(&mut pki_id, bytes),
-            _ => None,
-        })?;
-        let identity = identity.filter(|identity| !identity.is_empty());
-        if frame.len().saturating_sub(identity.map_or(0, <[u8]>::len)) > bytes_max {
+        let mut fields = Fields::of(content);
+        let (member, time, identity) = (fields.bytes(1)?, fields.bytes(2)?, fields.bytes(4)?);
+        let extensions = match fields.is_over() {
+            true => 0,
+            false => fields.any_number().filter(|(number, _)| *number == 1000)?.1,
+        };
+        let mut parts = Fields::of(member);
+        let (endpoint, metadata, pki_id) = (parts.bytes(1)?, parts.bytes(2)?, parts.bytes(3)?);
+        if !(fields.is_over() && parts.is_over()) || time.is_empty() {
             return None;
         }
-        let endpoint = core::str::from_utf8(endpoint.unwrap_or_default()).ok()?;
+        if frame.len().saturating_sub(identity.len()) > bytes_max {
+            return None;
+        }
+        let endpoint = core::str::from_utf8(endpoint).ok()?;
         let internal_endpoint = sealed.internal_endpoint()?.and_then(Endpoint::from_wire);
         Some(Self {
-            pki_id: PkiId::from_wire(pki_id?)?,
-            stamp: read::stamp(time?)?,
+            pki_id: PkiId::from_wire(pki_id)?,
+            stamp: read::stamp(time)?,
             endpoint: Endpoint::from_wire(endpoint),
             internal_endpoint,
-            metadata: frame.slice_ref(metadata.unwrap_or_default()),
-            extensions: extensions.unwrap_or(0),
-            identity: identity.map(|identity| Identity::new(frame.slice_ref(identity))),
+            metadata: frame.slice_ref(metadata),
+            extensions,
+            identity: (!identity.is_empty()).then(|| Identity::new(frame.slice_ref(identity))),
             envelope: sealed.envelope(frame),
             frame: frame.clone(),
         })

@@ -1,7 +1,8 @@
 //! Messages read in place, as long as they are plain.
 //!
-//! What is not plain reads as `None` and is left to `prost`: a field twice, one that the schema
-//! does not know, another wire type than the schema's. What is plain reads as `prost` reads it.
+//! What is not plain reads as `None` and is left to `prost`: fields in another order than that of
+//! their numbers, in which everybody writes them; a field twice, one that the schema does not know,
+//! another wire type than the schema's. What is plain reads as `prost` reads it.
 
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, SecretEnvelope};
@@ -54,6 +55,73 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
     }
 }
 
+/// The fields of a message, taken one by one in the order of their numbers.
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(super) const fn of(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+
+    /// Takes the field with this number, 15 at most, if it comes next and holds bytes; it is empty
+    /// if it does not. `None` if it is broken.
+    #[inline(always)]
+    pub(super) fn bytes(&mut self, number: u8) -> Option<&'a [u8]> {
+        match *self.0 {
+            [key, ref after @ ..] if u64::from(key) == key_of(number, LENGTH_DELIMITED) => {
+                self.0 = after;
+                self.slice()
+            }
+            _ => Some(&[]),
+        }
+    }
+
+    /// Takes the field with this number, 15 at most, if it comes next and is a number; it is 0 if
+    /// it does not. `None` if it is broken.
+    #[inline(always)]
+    pub(super) fn number(&mut self, number: u8) -> Option<u64> {
+        match *self.0 {
+            [key, ref after @ ..] if u64::from(key) == key_of(number, VARINT) => {
+                self.0 = after;
+                varint(&mut self.0)
+            }
+            _ => Some(0),
+        }
+    }
+
+    /// Takes the next field, whatever its number, which holds bytes.
+    #[inline(always)]
+    pub(super) fn any_bytes(&mut self) -> Option<(u32, &'a [u8])> {
+        let key = varint(&mut self.0)?;
+        let number = u32::try_from(key >> 3).ok().filter(|_| key & 7 == LENGTH_DELIMITED)?;
+        Some((number, self.slice()?))
+    }
+
+    /// Takes the next field, whatever its number, which is a number; `None` if there is none.
+    pub(super) fn any_number(&mut self) -> Option<(u32, u64)> {
+        let key = varint(&mut self.0)?;
+        let number = u32::try_from(key >> 3).ok().filter(|_| key & 7 == VARINT)?;
+        Some((number, varint(&mut self.0)?))
+    }
+
+    /// Says whether all were taken.
+    pub(super) const fn is_over(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[inline(always)]
+    fn slice(&mut self) -> Option<&'a [u8]> {
+        let size = varint(&mut self.0)?;
+        let (bytes, after) = self.0.split_at_checked(usize::try_from(size).ok()?)?;
+        self.0 = after;
+        Some(bytes)
+    }
+}
+
+const fn key_of(number: u8, wire_type: u64) -> u64 {
+    (number as u64) << 3 | wire_type
+}
+
 /// Sets what was not set before.
 pub(super) fn set<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.replace(value).is_none().then_some(())
@@ -69,27 +137,17 @@ pub(super) struct Sealed<'a> {
 
 impl<'a> Sealed<'a> {
     pub(super) fn read(envelope: &'a [u8]) -> Option<Self> {
-        let (mut payload, mut signature, mut secret) = (None, None, None);
-        each(envelope, |field| match field {
-            (1, Value::Bytes(bytes)) => set(&mut payload, bytes),
-            (2, Value::Bytes(bytes)) => set(&mut signature, bytes),
-            (3, Value::Bytes(bytes)) => set(&mut secret, bytes),
-            _ => None,
-        })?;
-        let secret = match secret {
-            None => None,
-            Some(secret) => {
-                let (mut payload, mut signature) = (None, None);
-                each(secret, |field| match field {
-                    (1, Value::Bytes(bytes)) => set(&mut payload, bytes),
-                    (2, Value::Bytes(bytes)) => set(&mut signature, bytes),
-                    _ => None,
-                })?;
-                Some([payload.unwrap_or_default(), signature.unwrap_or_default()])
-            }
-        };
-        let (payload, signature) = (payload.unwrap_or_default(), signature.unwrap_or_default());
-        Some(Self { payload, signature, secret })
+        let mut fields = Fields::of(envelope);
+        let (payload, signature) = (fields.bytes(1)?, fields.bytes(2)?);
+        if fields.is_over() {
+            return Some(Self { payload, signature, secret: None });
+        }
+        // It may be there and empty.
+        let (number, secret) = fields.any_bytes()?;
+        let mut parts = Fields::of(secret);
+        let secret = Some([parts.bytes(1)?, parts.bytes(2)?]);
+        let is_plain = number == 3 && parts.is_over() && fields.is_over();
+        is_plain.then_some(Self { payload, signature, secret })
     }
 
     /// Returns the envelope, which shares the memory of the frame that it was read from.
@@ -133,31 +191,20 @@ pub(super) struct Outline<'a> {
 
 impl<'a> Outline<'a> {
     pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
-        let (mut nonce, mut channel, mut tag, mut content) = (None, None, None, None);
-        each(payload, |field| match field {
-            (1, Value::Number(number)) => set(&mut nonce, number),
-            (2, Value::Bytes(bytes)) => set(&mut channel, bytes),
-            (3, Value::Number(number)) => set(&mut tag, number),
-            (number @ 5..=25, Value::Bytes(bytes)) => set(&mut content, (number, bytes)),
-            _ => None,
-        })?;
-        let (kind, content) = content?;
-        let tag = i32::try_from(tag.unwrap_or(0)).ok()?;
-        let (nonce, channel) = (nonce.unwrap_or(0), channel.unwrap_or_default());
-        Some(Self { nonce, channel, tag, kind, content })
+        let mut fields = Fields::of(payload);
+        let (nonce, channel) = (fields.number(1)?, fields.bytes(2)?);
+        let tag = i32::try_from(fields.number(3)?).ok()?;
+        let (kind, content) = fields.any_bytes()?;
+        let is_plain = (5..=25).contains(&kind) && fields.is_over();
+        is_plain.then_some(Self { nonce, channel, tag, kind, content })
     }
 }
 
 /// Reads a serialized `PeerTime`.
 pub(super) fn stamp(time: &[u8]) -> Option<Stamp> {
-    let (mut incarnation, mut sequence) = (None, None);
-    each(time, |field| match field {
-        (1, Value::Number(number)) => set(&mut incarnation, number),
-        (2, Value::Number(number)) => set(&mut sequence, number),
-        _ => None,
-    })?;
-    let (incarnation, sequence) = (incarnation.unwrap_or(0), sequence.unwrap_or(0));
-    Some(Stamp { incarnation, sequence })
+    let mut fields = Fields::of(time);
+    let (incarnation, sequence) = (fields.number(1)?, fields.number(2)?);
+    fields.is_over().then_some(Stamp { incarnation, sequence })
 }
 
 const VARINT: u64 = WireType::Varint as u64;

@@ -13,7 +13,7 @@ use crate::{Chaincode, Fault, PkiId, Stamp, wire};
 
 use super::{
     Plain, Tag,
-    read::{self, Sealed, Value, each, set},
+    read::{self, Fields, Sealed},
 };
 
 /// A well-formed StateInfo in its envelope; whether it is true is for a signature to show.
@@ -68,24 +68,19 @@ impl StateInfo {
         content: &[u8],
         bytes_max: usize,
     ) -> Option<Self> {
-        let (mut time, mut pki_id, mut mac, mut properties) = (None, None, None, None);
-        each(content, |field| match field {
-            (2, Value::Bytes(bytes)) => set(&mut time, bytes),
-            (3, Value::Bytes(bytes)) => set(&mut pki_id, bytes),
-            (4, Value::Bytes(bytes)) => set(&mut mac, bytes),
-            (5, Value::Bytes(bytes)) => set(&mut properties, bytes),
-            _ => None,
-        })?;
-        if frame.len() > bytes_max {
+        let mut fields = Fields::of(content);
+        let (time, pki_id, mac) = (fields.bytes(2)?, fields.bytes(3)?, fields.bytes(4)?);
+        let properties = fields.bytes(5)?;
+        if !fields.is_over() || time.is_empty() || frame.len() > bytes_max {
             return None;
         }
         let Properties { ledger_height, left_channel, chaincodes } =
-            Properties::decode(properties.unwrap_or_default()).ok()?;
+            Properties::decode(properties).ok()?;
         let chaincode = |WireChaincode { name, version, metadata: _ }| Chaincode { name, version };
         Some(Self {
-            pki_id: PkiId::from_wire(pki_id?)?,
-            stamp: read::stamp(time?)?,
-            mac: mac?.try_into().ok()?,
+            pki_id: PkiId::from_wire(pki_id)?,
+            stamp: read::stamp(time)?,
+            mac: mac.try_into().ok()?,
             height: ledger_height,
             left: left_channel,
             chaincodes: chaincodes.into_iter().map(chaincode).collect(),
