@@ -72,7 +72,7 @@ impl Node {
         match plain {
             Plain::Alive { alive, tag } => {
                 check_tag(tag, Tag::Empty)?;
-                let (alive, role) = (Arc::new(alive), AliveRole::Pushed);
+                let role = AliveRole::Pushed;
                 self.admit(origin.claim(What::Alive { alive, role }))
             }
             Plain::Info { info, tag } => {
@@ -118,7 +118,7 @@ impl Node {
             Content::MemRes(response) => self.on_membership_response(origin, &response, nonce),
             Content::StateInfo(info) => {
                 let bytes_max = self.config.limits.state_info_bytes_max;
-                let info = StateInfo::parse(Some(frame), envelope, info, bytes_max)?;
+                let info = Arc::new(StateInfo::parse(Some(frame), envelope, info, bytes_max)?);
                 self.on_state_info(origin, info)
             }
             Content::StateInfoPullReq(request) => self.on_state_info_request(origin, &request),
@@ -164,7 +164,7 @@ impl Node {
         let envelope = request.self_information.ok_or(Fault::Malformed)?;
         // A copy of its own: while it waits it must not keep the request alive.
         let bytes_max = self.config.limits.member_bytes_max;
-        let alive = Arc::new(Alive::parse_frame(envelope.encode_to_vec().into(), bytes_max)?);
+        let alive = Alive::parse_frame(envelope.encode_to_vec().into(), bytes_max)?;
         if alive.pki_id != origin.from {
             return Err(Fault::NotTheSender);
         }
@@ -172,14 +172,13 @@ impl Node {
     }
 
     /// Takes a StateInfo: for a channel of ours, or to be relayed inside our organisation (N-12).
-    fn on_state_info(&mut self, origin: Origin, info: StateInfo) -> Result<(), Fault> {
+    fn on_state_info(&mut self, origin: Origin, info: Arc<StateInfo>) -> Result<(), Fault> {
         let channel = self.channel_of_mac(&info.pki_id, &info.mac);
         match channel {
             Some(ix) => self.check_sender(ix, &origin.from)?,
             None if self.is_own_org(&origin.from) => {}
             None => return Err(Fault::WrongChannel),
         }
-        let info = Arc::new(info);
         self.admit(origin.claim(What::Info { info, role: InfoRole::Pushed, channel }))
     }
 

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, collections::VecDeque};
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use crate::{Identity, Instant, Job, JobId, JobKind, PkiId, Stamp, comm::OwnConnKey};
+use crate::{Identity, Instant, JobId, PkiId, Stamp, comm::OwnConnKey};
 
 use super::{
     ChannelIx,
@@ -57,12 +57,13 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    pub(super) fn begin(&mut self, kind: JobKind, purpose: Purpose, deadline: Instant) -> Job {
+    /// Names a job, to be given up at a time that is no earlier than those of the others.
+    pub(super) fn begin(&mut self, purpose: Purpose, deadline: Instant) -> JobId {
         let id = JobId::new(self.next);
         self.next += 1;
         self.pending.insert(id, purpose);
         self.deadlines.push_back((deadline, id));
-        Job::new(id, kind)
+        id
     }
 
     /// Takes what a job was for; late, unknown and second answers fall out here.
@@ -116,10 +117,8 @@ mod tests {
     fn one_lost_job_does_not_let_the_others_pile_up() {
         let mut jobs = Jobs::default();
         let begin = |jobs: &mut Jobs, second| {
-            let payload = Bytes::new();
-            let kind = JobKind::Sign { payload: payload.clone() };
-            let deadline = Instant::ZERO + Duration::from_secs(second);
-            jobs.begin(kind, Purpose::SignAlive { payload }, deadline).id()
+            let purpose = Purpose::SignAlive { payload: Bytes::new() };
+            jobs.begin(purpose, Instant::ZERO + Duration::from_secs(second))
         };
         let lost = begin(&mut jobs, 30);
         for second in 31..10_000 {

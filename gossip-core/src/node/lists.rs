@@ -1,6 +1,6 @@
 //! Messages that are lists: each element stands for itself, and most say nothing new.
 
-use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, MembershipResponse, StateInfoSnapshot};
@@ -79,10 +79,7 @@ impl Node {
                 continue;
             }
             match Alive::parse_frame(own(element), self.config.limits.member_bytes_max) {
-                Ok(alive) => {
-                    let alive = Arc::new(alive);
-                    self.admit_element(origin.claim(What::Alive { alive, role }));
-                }
+                Ok(alive) => self.admit_element(origin.claim(What::Alive { alive, role })),
                 Err(Fault::Undecodable) => return self.on_bad_element(origin, element),
                 Err(fault) => self.blame(origin.conn, Some(origin.from), fault),
             }
@@ -123,7 +120,6 @@ impl Node {
                 self.stats.count(Fault::UnknownIdentity);
                 continue;
             }
-            let info = Arc::new(info);
             let what = What::Info { info, role: InfoRole::Element, channel: Some(ix) };
             self.admit_element(origin.claim(what));
             news += 1;

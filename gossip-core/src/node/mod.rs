@@ -421,12 +421,12 @@ impl Node {
             JobKind::Commit { .. } | JobKind::ReadBlocks { .. } => {}
         }
         let deadline = self.clock.now + self.config.job_timeout;
-        let job: Job = self.jobs.begin(kind, purpose, deadline);
+        let id = self.jobs.begin(purpose, deadline);
         // An armed timer goes no later than this one's time; then it is set to the oldest's.
         if self.jobs.arm() {
             self.set_timer(TimerKey::Jobs, deadline);
         }
-        self.actions.push_back(Action::Job(job));
+        self.actions.push_back(Action::Job(Job::new(id, kind)));
     }
 
     // Calls into the subsystems: each is lent the world, and its effects are queued.

@@ -73,7 +73,7 @@ impl Alive {
         sealed: &Sealed<'_>,
         content: &[u8],
         bytes_max: usize,
-    ) -> Option<Self> {
+    ) -> Option<Arc<Self>> {
         let mut fields = Fields::of(content);
         let (member, time, identity) = (fields.bytes(1)?, fields.bytes(2)?, fields.bytes(4)?);
         let extensions = match fields.is_over() {
@@ -90,7 +90,7 @@ impl Alive {
         }
         let endpoint = core::str::from_utf8(endpoint).ok()?;
         let internal_endpoint = sealed.internal_endpoint()?.and_then(Endpoint::from_wire);
-        Some(Self {
+        Some(Arc::new(Self {
             pki_id: PkiId::from_wire(pki_id)?,
             stamp: read::stamp(time)?,
             endpoint: Endpoint::from_wire(endpoint),
@@ -100,7 +100,7 @@ impl Alive {
             identity: (!identity.is_empty()).then(|| Identity::new(frame.slice_ref(identity))),
             envelope: sealed.envelope(frame),
             frame: frame.clone(),
-        })
+        }))
     }
 
     /// Takes an alive message out of an envelope inside another message.
@@ -120,13 +120,15 @@ impl Alive {
     /// # Errors
     ///
     /// As [`parse_nested`](Self::parse_nested).
-    pub(crate) fn parse_frame(frame: Bytes, bytes_max: usize) -> Result<Self, Fault> {
+    pub(crate) fn parse_frame(frame: Bytes, bytes_max: usize) -> Result<Arc<Self>, Fault> {
         if let Some(Plain::Alive { alive, .. }) = wire::plain(&frame, bytes_max, bytes_max) {
             return Ok(alive);
         }
         let envelope = Envelope::decode(frame.clone()).map_err(|_| Fault::Undecodable)?;
         match wire::open(&envelope)?.content {
-            Some(Content::AliveMsg(alive)) => Self::parse(Some(frame), envelope, alive, bytes_max),
+            Some(Content::AliveMsg(alive)) => {
+                Self::parse(Some(frame), envelope, alive, bytes_max).map(Arc::new)
+            }
             _ => Err(Fault::Undecodable),
         }
     }

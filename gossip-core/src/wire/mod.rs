@@ -11,6 +11,8 @@ mod read;
 mod state_info;
 mod tag;
 
+use alloc::sync::Arc;
+
 use bytes::Bytes;
 use gossip_proto::gossip::{Envelope, GossipMessage, PeerTime};
 use prost::Message as _;
@@ -50,9 +52,9 @@ pub(crate) fn channel_mac(pki_id: &PkiId, channel: &ChannelId) -> [u8; 32] {
 #[derive(Debug)]
 pub(crate) enum Plain<'a> {
     /// An alive message with this tag.
-    Alive { alive: Alive, tag: i32 },
+    Alive { alive: Arc<Alive>, tag: i32 },
     /// A StateInfo with this tag.
-    Info { info: StateInfo, tag: i32 },
+    Info { info: Arc<StateInfo>, tag: i32 },
     /// A message that is a list.
     List(List<'a>),
 }

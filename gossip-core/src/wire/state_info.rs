@@ -1,6 +1,6 @@
 //! StateInfo messages.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use bytes::Bytes;
 use gossip_proto::gossip::{
@@ -67,7 +67,7 @@ impl StateInfo {
         sealed: &Sealed<'_>,
         content: &[u8],
         bytes_max: usize,
-    ) -> Option<Self> {
+    ) -> Option<Arc<Self>> {
         let mut fields = Fields::of(content);
         let (time, pki_id, mac) = (fields.bytes(2)?, fields.bytes(3)?, fields.bytes(4)?);
         let properties = fields.bytes(5)?;
@@ -77,7 +77,7 @@ impl StateInfo {
         let Properties { ledger_height, left_channel, chaincodes } =
             Properties::decode(properties).ok()?;
         let chaincode = |WireChaincode { name, version, metadata: _ }| Chaincode { name, version };
-        Some(Self {
+        Some(Arc::new(Self {
             pki_id: PkiId::from_wire(pki_id)?,
             stamp: read::stamp(time)?,
             mac: mac.try_into().ok()?,
@@ -86,7 +86,7 @@ impl StateInfo {
             chaincodes: chaincodes.into_iter().map(chaincode).collect(),
             envelope: sealed.envelope(frame),
             frame: frame.clone(),
-        })
+        }))
     }
 
     /// Takes a StateInfo out of an envelope inside another message.
@@ -106,13 +106,15 @@ impl StateInfo {
     /// # Errors
     ///
     /// As [`parse_nested`](Self::parse_nested).
-    pub(crate) fn parse_frame(frame: Bytes, bytes_max: usize) -> Result<Self, Fault> {
+    pub(crate) fn parse_frame(frame: Bytes, bytes_max: usize) -> Result<Arc<Self>, Fault> {
         if let Some(Plain::Info { info, .. }) = wire::plain(&frame, bytes_max, bytes_max) {
             return Ok(info);
         }
         let envelope = Envelope::decode(frame.clone()).map_err(|_| Fault::Undecodable)?;
         match wire::open(&envelope)?.content {
-            Some(Content::StateInfo(info)) => Self::parse(Some(frame), envelope, info, bytes_max),
+            Some(Content::StateInfo(info)) => {
+                Self::parse(Some(frame), envelope, info, bytes_max).map(Arc::new)
+            }
             _ => Err(Fault::Undecodable),
         }
     }

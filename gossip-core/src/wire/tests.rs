@@ -217,8 +217,8 @@ fn what_is_read_in_place_is_what_is_read_in_full() {
         for frame in changed.chain([frame.to_vec()]) {
             let frame = Bytes::from(frame);
             let plain = match super::plain(&frame, 4000, 4000) {
-                Some(Plain::Alive { alive, tag }) => (tag, Ok(alive)),
-                Some(Plain::Info { info, tag }) => (tag, Err(info)),
+                Some(Plain::Alive { alive, tag }) => (tag, Ok((*alive).clone())),
+                Some(Plain::Info { info, tag }) => (tag, Err((*info).clone())),
                 Some(Plain::List(_)) | None => continue,
             };
             read += 1;
