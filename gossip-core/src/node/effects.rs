@@ -1,6 +1,7 @@
 //! What the subsystems want done: carried out, or passed to another subsystem.
 
 use alloc::{boxed::Box, vec::Vec};
+use core::iter::Peekable;
 
 use crate::{
     CloseReason, JobKind, Notice, PkiId, UnixTime,
@@ -178,8 +179,10 @@ impl Node {
             self.discovery.alive().map(|(pki_id, _)| *pki_id).filter(|pki_id| {
                 self.identities.org(pki_id).is_some_and(|org| channel.has_org(org))
             });
+        let mut authors = channel.authors().peekable();
         let (mut lacking, mut known): (Vec<_>, Vec<_>) =
-            members.partition(|pki_id| channel.info(pki_id).is_none());
+            members.partition(|pki_id| !is_among(&mut authors, pki_id));
+        drop(authors);
         let is_complete = lacking.is_empty();
         // Where nothing is lacking, one answer makes up for what was not pushed to us.
         let count = self.config.pull_peer_num.min(if is_complete { 1 } else { usize::MAX });
@@ -201,4 +204,10 @@ impl Node {
         known.extend(channel.authors().filter(|author| self.discovery.knows(author)));
         self.channel(ix, |channel, cx| channel.sweep(|author| known.contains(author), cx));
     }
+}
+
+/// Says whether a peer is among others; both are asked for in the order of their PKI-IDs.
+fn is_among(others: &mut Peekable<impl Iterator<Item = PkiId>>, peer: &PkiId) -> bool {
+    while others.next_if(|other| other < peer).is_some() {}
+    others.peek() == Some(peer)
 }

@@ -33,9 +33,22 @@ pub(super) struct IdentityPull {
     pub(super) engine: Engine,
     /// The signed messages of those whose identity is known, ours among them once signed.
     messages: BTreeMap<PkiId, Envelope>,
+    /// Grows whenever a message comes or goes.
+    changes: u64,
+    /// The last lists of whom some organisations may learn of: all of its peers get the same.
+    told: Vec<Told>,
     /// Who sent what identity that did not hold, and when.
     failures: BTreeMap<(PkiId, PkiId), Instant>,
     is_signing: bool,
+}
+
+/// Whom the peers of an organisation may learn of.
+#[derive(Debug)]
+struct Told {
+    org: OrgId,
+    /// What it was made from: the changes of the messages, and of who is reached by others.
+    basis: (u64, u64),
+    digest: Digest,
 }
 
 /// A signed identity message; whether it is true is for jobs to show.
@@ -53,6 +66,8 @@ impl IdentityPull {
         Self {
             engine: Engine::new(Family::identities()),
             messages: BTreeMap::new(),
+            changes: 0,
+            told: Vec::new(),
             failures: BTreeMap::new(),
             is_signing: false,
         }
@@ -67,7 +82,21 @@ impl IdentityPull {
 
     /// Serves an identity no more.
     pub(super) fn remove(&mut self, pki_id: &PkiId) {
-        self.messages.remove(pki_id);
+        self.changes += u64::from(self.messages.remove(pki_id).is_some());
+    }
+
+    /// Serves an identity from here on.
+    fn insert(&mut self, pki_id: PkiId, message: Envelope) {
+        self.messages.insert(pki_id, message);
+        self.changes += 1;
+    }
+
+    /// Returns a digest without what it begins with: those of whom we have the messages, in our
+    /// order. A peer that has what we have tells of nobody else.
+    pub(super) fn unknown<'a, 'b>(&self, ids: &'a [&'b [u8]]) -> &'a [&'b [u8]] {
+        let pairs = ids.iter().zip(self.messages.keys());
+        let known = pairs.take_while(|(id, known)| **id == &known.as_bytes()[..]).count();
+        &ids[known..]
     }
 
     /// Remembers for a while that a peer sent an identity that does not hold. Others who have one
@@ -109,7 +138,7 @@ impl Node {
         self.identity_pull.is_signing = false;
         if let Some(signature) = signature {
             let envelope = Envelope { payload, signature, secret_envelope: None };
-            self.identity_pull.messages.insert(self.config.pki_id, envelope);
+            self.identity_pull.insert(self.config.pki_id, envelope);
         }
     }
 
@@ -137,7 +166,28 @@ impl Node {
     }
 
     /// Lists the identities that a peer may learn of (9.3).
-    pub(super) fn visible_identities(&self, asker: &PkiId) -> Digest {
+    pub(super) fn visible_identities(&mut self, asker: &PkiId) -> Digest {
+        let Some(org) = self.identities.org(asker).cloned() else {
+            return Digest::default();
+        };
+        self.refresh_roster();
+        let is_ours = org == self.config.org;
+        let reached = if is_ours { 0 } else { self.roster.changes() };
+        let basis = (self.identity_pull.changes, reached);
+        let mut told = self.identity_pull.told.iter();
+        if let Some(told) = told.find(|told| told.org == org && told.basis == basis) {
+            debug_assert_eq!(told.digest, self.list_visible(asker), "all changes were told of");
+            return told.digest.clone();
+        }
+        let digest = self.list_visible(asker);
+        let told = &mut self.identity_pull.told;
+        told.retain(|told| told.org != org);
+        told.truncate(TOLD_MAX - 1);
+        told.insert(0, Told { org, basis, digest: digest.clone() });
+        digest
+    }
+
+    fn list_visible(&self, asker: &PkiId) -> Digest {
         let messages = self.identity_pull.messages.keys();
         let is_ours = self.is_own_org(asker);
         let visible = messages.filter(|subject| is_ours || self.may_learn_identity(asker, subject));
@@ -161,11 +211,13 @@ impl Node {
             return false;
         };
         let pull = &self.identity_pull;
-        let failure = pull.failures.get(&(*from, subject));
-        let has_failed = failure.is_some_and(|at| self.clock.now - *at < FAILURE_MEMORY);
+        let has_failed = || {
+            let failure = pull.failures.get(&(*from, subject));
+            failure.is_some_and(|at| self.clock.now - *at < FAILURE_MEMORY)
+        };
         subject != self.config.pki_id
             && !pull.messages.contains_key(&subject)
-            && !has_failed
+            && !has_failed()
             && !self.flights.is_checked(&FlightKey::Identity(subject))
     }
 
@@ -223,7 +275,7 @@ impl Node {
         // A copy of its own: the bytes may be part of a large receive buffer.
         let bytes = Bytes::from(envelope.encode_to_vec());
         if let Ok(envelope) = Envelope::decode(bytes) {
-            pull.messages.insert(pki_id, envelope);
+            pull.insert(pki_id, envelope);
             self.stats.identities_pulled += 1;
         }
     }
@@ -259,6 +311,9 @@ fn parse(envelope: Envelope, bytes_max: usize) -> Result<IdentityMessage, Fault>
     let identity = Identity::new(identity.cert);
     Ok(IdentityMessage { pki_id, identity, envelope, is_late: false })
 }
+
+/// Of how many organisations it is remembered whom they may learn of.
+const TOLD_MAX: usize = 4;
 
 /// For how long an identity that did not hold is not asked for again, of the same peer.
 const FAILURE_MEMORY: Duration = Duration::from_secs(60);

@@ -262,14 +262,16 @@ impl Node {
 
     /// Finds the channel that a MAC of this peer stands for (CH-10).
     pub(super) fn channel_of_mac(&self, pki_id: &PkiId, mac: &[u8; 32]) -> Option<ChannelIx> {
-        let fits = |ix: &ChannelIx| {
-            let channel = &self.channels[ix.0 as usize];
-            match channel.info(pki_id) {
-                Some(info) => info.mac == *mac,
-                None => wire::channel_mac(pki_id, channel.id()) == *mac,
-            }
-        };
-        self.channel_ixs().find(fits)
+        self.channel_ixs().find(|ix| self.is_mac_of(*ix, pki_id, mac))
+    }
+
+    /// Says whether a MAC of this peer stands for a channel.
+    pub(super) fn is_mac_of(&self, ix: ChannelIx, pki_id: &PkiId, mac: &[u8; 32]) -> bool {
+        let channel = &self.channels[ix.0 as usize];
+        match channel.info(pki_id) {
+            Some(info) => info.mac == *mac,
+            None => wire::channel_mac(pki_id, channel.id()) == *mac,
+        }
     }
 
     pub(super) fn channel_of_name(&self, name: &[u8]) -> Option<ChannelIx> {

@@ -109,7 +109,7 @@ impl Node {
                 Err(Fault::Undecodable) => return self.on_bad_element(origin, element),
                 Err(fault) => return Err(fault),
             };
-            if self.channel_of_mac(&info.pki_id, &info.mac) != Some(ix) {
+            if !self.is_mac_of(ix, &info.pki_id, &info.mac) {
                 return Err(Fault::WrongChannel);
             }
             if self.identities.org(&info.pki_id).is_none() {
@@ -149,6 +149,11 @@ impl Node {
         let is_wanted = |id: &&&[u8]| match puller {
             Puller::Identities => self.wants_identity(from, id),
             Puller::Blocks(ix) => self.wants_block(ix, id),
+        };
+        let ids = ids.get(..self.config.limits.pull_ids_max).unwrap_or(ids);
+        let ids = match puller {
+            Puller::Identities => self.identity_pull.unknown(ids),
+            Puller::Blocks(_) => ids,
         };
         let wanted = pull::moderate(ids, &self.config.limits).filter(is_wanted);
         // Copies: the bytes are part of a larger receive buffer.

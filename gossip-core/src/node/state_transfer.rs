@@ -153,20 +153,15 @@ impl Node {
         if asked.len() > self.config.state.max_retries as usize {
             return None;
         }
-        let has = |number: u64| {
-            let members = self.living_members(ix).filter(move |(.., info)| info.height > number);
-            members.map(|(peer, _, info)| (*peer, info.height)).collect::<Vec<_>>()
+        let members = self.living_members(ix).filter(|(.., info)| info.height > first);
+        let members: Vec<_> = members.map(|(peer, _, info)| (*peer, info.height)).collect();
+        let above = |number: u64, others: &[PkiId]| -> Vec<_> {
+            let is_fit = |(peer, height): &&_| *height > number && !others.contains(peer);
+            members.iter().filter(is_fit).copied().collect()
         };
-        let without = |others: &[PkiId], mut peers: Vec<(PkiId, u64)>| {
-            peers.retain(|(peer, _)| !others.contains(peer));
-            peers
-        };
-        let choices = [
-            without(&asked, has(last)),
-            without(&asked, has(first)),
-            without(&useless, has(first)),
-        ];
-        let mut choice = choices.into_iter().find(|peers| !peers.is_empty())?;
+        let choices = [(last, &asked), (first, &asked), (first, &useless)];
+        let mut choices = choices.into_iter().map(|(number, others)| above(number, others));
+        let mut choice = choices.find(|peers| !peers.is_empty())?;
         self.rngs.state.choose(&mut choice, 1);
         let (peer, height) = choice.pop()?;
         let last = last.min(height - 1);

@@ -65,7 +65,8 @@ impl Family {
     /// Makes the list of what we have.
     pub(super) fn digest(&self, nonce: u64, digest: &Digest) -> Bytes {
         let msg_type = self.msg_type as i32;
-        let mut content = DataDigest { nonce, ..DataDigest::default() }.encode_to_vec();
+        let mut content = Vec::with_capacity(digest.0.len() + AROUND);
+        DataDigest { nonce, ..DataDigest::default() }.encode_raw(&mut content);
         content.extend_from_slice(&digest.0);
         DataDigest { msg_type, ..DataDigest::default() }.encode_raw(&mut content);
         wire::pack(0, self.tag, self.channel.as_ref(), wire::DATA_DIG, &content)
@@ -88,6 +89,9 @@ impl Family {
         wire::unsigned_message(self.tag, self.channel.as_ref(), content)
     }
 }
+
+/// More bytes than a digest has around its ids.
+const AROUND: usize = 16;
 
 /// The field of a digest that holds an id.
 const DIGESTS: u32 = 2;

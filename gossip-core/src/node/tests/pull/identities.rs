@@ -71,6 +71,28 @@ fn teach(net: &mut Net, hand: &Hand, others: &[&Hand]) {
     net.give(hand, What::Identities, nonce, others.iter().map(|other| message(other)).collect());
 }
 
+/// P-8: whether a digest begins as ours or not.
+#[test]
+fn strangers_are_asked_for_wherever_they_stand_among_those_whom_we_know() {
+    let (mut net, hand) = node_and_hand();
+    let others = ["x", "y", "z"].map(|name| Hand::named("a", name));
+    teach(&mut net, &hand, &others.each_ref());
+    let known = others.iter().map(|other| other.pki_id.to_wire());
+    let known = sorted(known.chain([pki("a", "node").to_wire()]).collect());
+    let stranger = pki("a", "stranger").to_wire();
+    for place in 0..=known.len() {
+        net.run_for(10 * SECOND);
+        let nonce = provoke(&mut net, &hand);
+        let mut ids = known.clone();
+        ids.insert(place, stranger.clone());
+        let wanted = net.offer(&hand, What::Identities, nonce, &ids);
+        assert_eq!(wanted, Some(vec![stranger.clone()]), "{place}");
+    }
+    net.run_for(10 * SECOND);
+    let nonce = provoke(&mut net, &hand);
+    assert_eq!(net.offer(&hand, What::Identities, nonce, &known), None);
+}
+
 fn sorted(mut ids: Vec<Bytes>) -> Vec<Bytes> {
     ids.sort_unstable();
     ids
@@ -398,8 +420,8 @@ fn a_hello_for_another_kind_of_item_gets_no_answer() {
 /// P-46: its identity may go while its connection is still there.
 #[test]
 fn who_is_of_no_known_organisation_may_learn_of_nobody() {
-    let (net, hand) = node_and_hand();
-    let (node, own) = (&net.peers[0].node, pki("a", "node").to_wire());
+    let (mut net, hand) = node_and_hand();
+    let (node, own) = (&mut net.peers[0].node, pki("a", "node").to_wire());
     assert_eq!(node.visible_identities(&hand.pki_id), [&own].into_iter().collect());
     assert!(node.served_identity(&hand.pki_id, &own).is_some());
     let nobody = pki("a", "nobody knows");
