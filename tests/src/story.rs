@@ -240,6 +240,8 @@ impl Story {
 /// Begins with a world of these options.
 impl From<Options> for Story {
     fn from(options: Options) -> Self {
+        // Nothing happens in a story but what it tells.
+        let options = Options { has_applications: false, ..options };
         let world = World::new(options.clone()).expect("options that make sense");
         Self { world, options }
     }

@@ -3,13 +3,13 @@
 //!
 //! They act together, and know only what they were sent and their own keys.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, collections::VecDeque};
 
 use bytes::Bytes;
 use gossip_core::{ChannelId, ConnId};
 use gossip_proto::gossip::{
-    AliveMessage, DataMessage, Envelope, GossipHello, GossipMessage, MembershipRequest, Payload,
-    PeerTime, PullMsgType, StateInfo,
+    Acknowledgement, AliveMessage, DataMessage, Envelope, GossipHello, GossipMessage,
+    MembershipRequest, Payload, PeerTime, PullMsgType, StateInfo,
     gossip_message::{Content, Tag},
 };
 use prost::Message as _;
@@ -40,9 +40,13 @@ pub enum Manner {
     Withholds,
 }
 
-/// Frames that hostile peers were sent and may send again, or make others of.
+/// What hostile peers were sent and may send again, or make others of.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Vec<Heard>);
+pub(super) struct Memory {
+    frames: Vec<Heard>,
+    /// Those of messages of applications.
+    nonces: VecDeque<u64>,
+}
 
 #[derive(Debug)]
 struct Heard {
@@ -55,20 +59,28 @@ impl Memory {
     /// Keeps a frame, in the place of another once there are many.
     pub(super) fn hear(&mut self, draws: &mut Draws, frame: &Bytes) {
         let heard = Heard { frame: frame.clone(), statement: OnceCell::new() };
-        match self.0.len() < MEMORY {
-            true => self.0.push(heard),
-            false => self.0[draws.index(MEMORY)] = heard,
+        match self.frames.len() < MEMORY {
+            true => self.frames.push(heard),
+            false => self.frames[draws.index(MEMORY)] = heard,
         }
     }
 
+    /// Keeps the nonce of an application's message.
+    pub(super) fn hear_nonce(&mut self, nonce: u64) {
+        if self.nonces.len() == NONCES {
+            self.nonces.pop_front();
+        }
+        self.nonces.push_back(nonce);
+    }
+
     fn any(&self, draws: &mut Draws) -> Option<&Bytes> {
-        Some(&self.0.get(draws.index(self.0.len()))?.frame)
+        Some(&self.frames.get(draws.index(self.frames.len()))?.frame)
     }
 
     /// Finds the signed statement in some frame, with what it says.
     fn statement(&self, draws: &mut Draws) -> Option<(Envelope, GossipMessage)> {
-        let from = draws.index(self.0.len());
-        let (earlier, later) = self.0.split_at(from);
+        let from = draws.index(self.frames.len());
+        let (earlier, later) = self.frames.split_at(from);
         let found = later
             .iter()
             .chain(earlier)
@@ -203,12 +215,13 @@ impl World {
         let height = self.orderer.height(channel);
         let id = self.channel_id(channel);
         let draws = &mut self.draws.byzantine;
-        let frame = match draws.below(7) {
+        let frame = match draws.below(8) {
             0 | 1 => restated(self.memory.statement(draws)?, draws, &key),
             2 => false_block(&id, height + draws.below(6), draws),
             3 => hello(&id, draws),
             4 => request_for_another(self.memory.statement(draws)?, draws),
             5 => mutated(self.memory.any(draws)?, draws),
+            6 => acknowledgement(&self.memory.nonces, draws)?,
             _ => self.memory.any(draws)?.clone(),
         };
         Some(frame)
@@ -267,6 +280,14 @@ fn request_for_another((envelope, _): (Envelope, GossipMessage), draws: &mut Dra
     unsigned(draws.bits(), Tag::Empty, Bytes::new(), Content::MemReq(request))
 }
 
+/// Says that a message of an application was taken or not, whoever was asked.
+fn acknowledgement(nonces: &VecDeque<u64>, draws: &mut Draws) -> Option<Bytes> {
+    let nonce = *nonces.get(draws.index(nonces.len()))?;
+    let error = if draws.chance(700) { String::new() } else { "no".into() };
+    let content = Content::Ack(Acknowledgement { error });
+    Some(unsigned(nonce, Tag::Undefined, Bytes::new(), content))
+}
+
 fn unsigned(nonce: u64, tag: Tag, channel: Bytes, content: Content) -> Bytes {
     let message = GossipMessage { nonce, channel, tag: tag as i32, content: Some(content) };
     let payload = message.encode_to_vec().into();
@@ -286,3 +307,5 @@ fn mutated(frame: &Bytes, draws: &mut Draws) -> Bytes {
 
 /// How many frames hostile peers remember.
 const MEMORY: usize = 256;
+/// How many nonces they remember: those that are waited for are among the last.
+const NONCES: usize = 16;

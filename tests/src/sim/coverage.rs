@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    check::MESSAGE_KINDS,
+    check::{ENDS, MESSAGE_KINDS},
     options::{FaultClass, Faults},
     run::Report,
 };
@@ -19,6 +19,7 @@ pub struct Coverage {
     healed_secs: f64,
     faults: BTreeMap<&'static str, u64>,
     messages: BTreeMap<&'static str, u64>,
+    requests: BTreeMap<&'static str, u64>,
 }
 
 impl Coverage {
@@ -36,6 +37,9 @@ impl Coverage {
         for (kind, count) in &report.messages_by_kind {
             *self.messages.entry(kind).or_default() += count;
         }
+        for (end, count) in &report.requests {
+            *self.requests.entry(end).or_default() += count;
+        }
     }
 
     /// Counts the runs that failed.
@@ -44,9 +48,9 @@ impl Coverage {
         self.failed
     }
 
-    /// Lists what should have happened with these faults and did not: classes that never struck
-    /// and, with all faults, kinds of messages that nobody sent. Nothing before there was time
-    /// enough.
+    /// Lists what should have happened with these faults and did not: classes that never struck,
+    /// and with all faults, kinds of messages that nobody sent and ends that no request had.
+    /// Nothing before there was time enough.
     #[must_use]
     pub fn missing(&self, faults: Faults) -> Vec<String> {
         if self.peer_time < ENOUGH || faults == Faults::NONE {
@@ -56,8 +60,11 @@ impl Coverage {
         let idle = classes.map(FaultClass::as_str).filter(|class| !self.faults.contains_key(class));
         let kinds = MESSAGE_KINDS.iter().filter(|_| faults == Faults::all());
         let unsent = kinds.filter(|kind| !self.messages.contains_key(*kind));
+        let ends = ENDS.iter().filter(|_| faults == Faults::all());
+        let never = ends.filter(|end| !self.requests.contains_key(*end));
         idle.map(|class| format!("the fault {class} never struck"))
             .chain(unsent.map(|kind| format!("nobody sent a {kind}")))
+            .chain(never.map(|end| format!("of no message can be said that {end}")))
             .collect()
     }
 
@@ -71,7 +78,8 @@ impl Coverage {
         let times = self.simulated.as_secs_f64() / took.as_secs_f64().max(1e-9);
         format!(
             "{} runs, {} failed: {:.1} h simulated in {:.0} s, {times:.0} x real time; \
-             all well {} s after the faults or sooner\nfaults: {}\nmessages: {}",
+             all well {} s after the faults or sooner\nfaults: {}\nmessages: {}\n\
+             requests: {}",
             self.runs,
             self.failed,
             self.simulated.as_secs_f64() / 3600.0,
@@ -79,6 +87,7 @@ impl Coverage {
             self.healed_secs,
             list(&self.faults),
             list(&self.messages),
+            list(&self.requests),
         )
     }
 }
@@ -104,6 +113,10 @@ mod tests {
         assert!(missing.contains(&"the fault crash never struck".to_owned()), "{missing:?}");
         assert!(missing.contains(&"nobody sent a state request".to_owned()), "{missing:?}");
         assert!(!missing.contains(&"nobody sent a handshake".to_owned()), "{missing:?}");
+        assert!(
+            missing.iter().any(|what| what.ends_with("too few acknowledged it")),
+            "{missing:?}"
+        );
         let crash = [FaultClass::Crash].into_iter().collect();
         assert_eq!(coverage.missing(crash), ["the fault crash never struck"]);
         assert_eq!(coverage.missing(Faults::NONE), [""; 0]);

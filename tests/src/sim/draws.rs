@@ -6,7 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
 
-use super::patch::{Patch, Stream};
+use super::{
+    options::Options,
+    patch::{Patch, Stream},
+};
 
 /// One stream of random choices.
 #[derive(Clone, Debug)]
@@ -15,6 +18,35 @@ pub(super) struct Draws {
     drawn: u32,
     /// The upper bits of the draws with these numbers.
     patches: BTreeMap<u32, u16>,
+}
+
+/// One stream of random choices for each use.
+#[derive(Debug)]
+pub(super) struct Streams {
+    pub(super) applications: Draws,
+    pub(super) byzantine: Draws,
+    pub(super) frames: Draws,
+    pub(super) hosts: Draws,
+    pub(super) jobs: Draws,
+    pub(super) orderer: Draws,
+    pub(super) plan: Draws,
+}
+
+impl Streams {
+    /// Forks all of them.
+    #[must_use]
+    pub(super) fn new(options: &Options) -> Self {
+        let fork = |stream| Draws::patched(options.seed, stream, &options.patches);
+        Self {
+            applications: fork(Stream::Applications),
+            byzantine: fork(Stream::Byzantine),
+            frames: fork(Stream::Frames),
+            hosts: fork(Stream::Hosts),
+            jobs: fork(Stream::Jobs),
+            orderer: fork(Stream::Orderer),
+            plan: fork(Stream::Plan),
+        }
+    }
 }
 
 impl Draws {

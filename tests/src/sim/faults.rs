@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use gossip_core::{Command, ConnId, Event, UnixTime};
 
 use super::{
+    check::Seen,
     draws::scale,
     host::{Input, START},
     options::FaultClass,
@@ -17,6 +18,8 @@ use super::{
 /// Something that happens to the world.
 #[derive(Debug)]
 pub(super) enum Control {
+    /// An application does something.
+    Act,
     /// The orderers make a block.
     Block,
     /// A driver reads its wall clock.
@@ -150,6 +153,9 @@ impl World {
             self.plan_control(Duration::from_secs(5), Control::Block);
         }
         self.plan_control(Duration::from_secs(8), Control::Strike);
+        if self.options.applications_act() {
+            self.plan_control(Duration::from_secs(8), Control::Act);
+        }
     }
 
     /// Says whether a host is hostile: one in five, but for one of the first two of each
@@ -182,6 +188,7 @@ impl World {
 
     pub(super) fn control(&mut self, control: Control) {
         match control {
+            Control::Act => self.act(),
             Control::Block => self.order_block(),
             Control::ReadClock { host } => self.read_clock(host),
             Control::Rejoin { host, channel } => self.rejoin(host, channel),
@@ -378,6 +385,7 @@ impl World {
         }
         let backlog = std::mem::take(&mut state.backlog);
         self.befall(host, "goes on");
+        self.observe(host, &Seen::Resumed);
         // Ticks were missed: what was planned is over.
         self.hosts[host].tick_at = None;
         let wall = self.hosts[host].wall(self.now);

@@ -2,9 +2,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use gossip_core::{Config, ConnId, Endpoint, Event, Instant, Job, Node, UnixTime};
+use gossip_core::{Command, Config, ConnId, Endpoint, Event, Instant, Job, Node, UnixTime};
 
 use super::{
+    application::Application,
     byzantine::Manner,
     crypto::Credentials,
     draws::Draws,
@@ -52,6 +53,8 @@ pub(super) struct Host {
     pub manner: Manner,
     /// The incarnation of its last start, which is kept beside the ledger and lost with it.
     pub incarnation: UnixTime,
+    /// What runs beside the node.
+    pub application: Application,
 }
 
 /// Something that reaches a host's driver.
@@ -79,6 +82,8 @@ pub(super) enum Input {
         /// What becomes of the answer.
         fate: Fate,
     },
+    /// The application answers a message.
+    Answer(Box<Command>),
 }
 
 /// What becomes of a job.
@@ -115,6 +120,7 @@ impl Host {
             is_byzantine: false,
             manner: Manner::Anything,
             incarnation: UnixTime::default(),
+            application: Application::new(channels),
         }
     }
 

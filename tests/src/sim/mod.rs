@@ -11,12 +11,15 @@
 //! each other and have the same blocks within a [bound](check::bound) that follows from the
 //! configuration. Meanwhile the [checkers](check) look at every action.
 //!
+//! An application on each host changes what its peer says of itself, sends private data and asks
+//! for it, and answers others in time, late, in the negative, twice or never; it keeps none.
+//!
 //! Not simulated: the election of leaders (the first honest peer that runs in an organisation takes
-//! its blocks from the orderers), private data and requests of applications. Hostile peers run
-//! honest nodes behind hostile drivers; of the first two peers of each organisation, which those
-//! who start know, one is honest.
+//! its blocks from the orderers). Hostile peers run honest nodes behind hostile drivers; of the
+//! first two peers of each organisation, which those who start know, one is honest.
 
 mod acts;
+mod application;
 mod byzantine;
 mod certificates;
 pub mod check;

@@ -36,6 +36,8 @@ pub struct Options {
     pub block_interval: Duration,
     /// What bounds every node.
     pub limits: Limits,
+    /// Whether applications do something of their own accord, unless membership is static.
+    pub has_applications: bool,
     /// Draws that turn out otherwise than the seed says.
     pub patches: Vec<Patch>,
 }
@@ -58,8 +60,15 @@ impl Options {
             record: None,
             block_interval: Duration::from_secs(1),
             limits: Limits::default(),
+            has_applications: true,
             patches: Vec::new(),
         }
+    }
+
+    /// Says whether applications do something: not where all but blocks rests.
+    #[must_use]
+    pub const fn applications_act(&self) -> bool {
+        self.has_applications && !self.is_static
     }
 
     /// Checks that a world can be made of this.

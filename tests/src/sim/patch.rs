@@ -3,6 +3,8 @@
 /// A stream of draws.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stream {
+    /// What applications do, and when.
+    Applications,
     /// What hostile peers do.
     Byzantine,
     /// What befalls frames on their way.
@@ -19,12 +21,20 @@ pub enum Stream {
 
 impl Stream {
     /// All of them, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Byzantine, Self::Frames, Self::Hosts, Self::Jobs, Self::Orderer, Self::Plan];
+    pub const ALL: [Self; 7] = [
+        Self::Applications,
+        Self::Byzantine,
+        Self::Frames,
+        Self::Hosts,
+        Self::Jobs,
+        Self::Orderer,
+        Self::Plan,
+    ];
 
     /// Returns the name that the seed of the stream follows from.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
+            Self::Applications => "applications",
             Self::Byzantine => "byzantine",
             Self::Frames => "frames",
             Self::Hosts => "hosts",

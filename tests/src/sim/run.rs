@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     check::{Unmet, Violation, bound, unmet},
-    options::Options,
+    options::{FaultClass, Options},
     samples::Samples,
     world::World,
 };
@@ -41,6 +41,8 @@ pub struct Report {
     pub faults: Vec<(&'static str, u64)>,
     /// How many messages of each kind honest peers sent.
     pub messages_by_kind: Vec<(&'static str, u64)>,
+    /// How the requests of honest peers ended that had to be acknowledged.
+    pub requests: Vec<(&'static str, u64)>,
     /// The hash of everything that the nodes did.
     pub digest: String,
     /// What pictures are made of, if it was kept.
@@ -112,6 +114,9 @@ fn live(
     if options.is_static {
         meet(world, progress);
     }
+    if options.faults.iter().all(|class| class == FaultClass::Latency) {
+        world.be_calm(world.now());
+    }
     let (step, end) = (Duration::from_secs(5), world.elapsed() + options.duration);
     while world.elapsed() < end && world.violation().is_none() {
         world.run_for(step.min(end - world.elapsed()));
@@ -151,7 +156,7 @@ fn heal(
         let lacking = unmet(world);
         if lacking.is_empty() {
             let after = world.elapsed() - start;
-            stay(world);
+            stay(world, start);
             return Some(after);
         }
         if world.elapsed() - start > bound {
@@ -171,7 +176,9 @@ pub fn patience(options: &Options) -> Duration {
 }
 
 /// What has come true stays true, for as long as it takes to notice that somebody is silent.
-fn stay(world: &mut World) {
+fn stay(world: &mut World, healed: Duration) {
+    let lags = healed + LAG;
+    world.be_calm(world.now() + lags.saturating_sub(world.elapsed()));
     world.run_for(defaults().alive_expiration_timeout + Duration::from_secs(5));
     let lacking = unmet(world);
     if !lacking.is_empty() {
@@ -215,6 +222,7 @@ fn report(world: &World, options: &Options, healed: Option<Duration>) -> Report 
         healed_secs: healed.map(|after| after.as_secs_f64()),
         faults: world.fired().iter().map(|(class, count)| (class.as_str(), count)).collect(),
         messages_by_kind: world.messages().into_iter().collect(),
+        requests: world.ends().into_iter().collect(),
         digest: format!("{:016x}", world.digest()),
         samples: None,
         logs: Vec::new(),
@@ -239,6 +247,8 @@ fn failure(violation: &Violation, options: &Options) -> Failure {
     }
 }
 
+/// After what time it is noticed that a connection leads nowhere.
+const LAG: Duration = Duration::from_secs(30);
 /// By when all must know each other where membership is learnt once.
 const MEETING_MAX: Duration = Duration::from_secs(120);
 

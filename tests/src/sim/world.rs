@@ -11,7 +11,7 @@ use super::{
     byzantine::Memory,
     check::{ACTIONS_ALLOWED, Checkers, Facts, Issued, Seen, Violation},
     crypto::Authority,
-    draws::Draws,
+    draws::{Draws, Streams},
     faults::{Control, Fired},
     hash::Map,
     host::{Host, Input, START},
@@ -20,7 +20,6 @@ use super::{
     network::Network,
     options::{FaultClass, Options, Scheme},
     orderer::Orderer,
-    patch::Stream,
     queue::Queue,
     record::Recorder,
     samples::Samples,
@@ -39,7 +38,11 @@ pub struct World {
     pub(super) orderer: Orderer,
     pub(super) queue: Queue<Planned>,
     pub(super) draws: Streams,
+    /// How often an application did something.
+    pub(super) acts: u64,
     pub(super) is_healed: bool,
+    /// Since when nothing is in anybody's way.
+    pub(super) calm_since: Option<Instant>,
     pub(super) fired: Fired,
     pub(super) memory: Memory,
     pub(super) metrics: Metrics,
@@ -80,17 +83,6 @@ pub(super) enum Planned {
     Control(Control),
 }
 
-/// One stream of random choices for each use.
-#[derive(Debug)]
-pub(super) struct Streams {
-    pub(super) byzantine: Draws,
-    pub(super) frames: Draws,
-    pub(super) hosts: Draws,
-    pub(super) jobs: Draws,
-    pub(super) orderer: Draws,
-    pub(super) plan: Draws,
-}
-
 impl World {
     /// Makes a world whose hosts will start within the first seconds.
     ///
@@ -99,7 +91,6 @@ impl World {
     /// If the options make no sense.
     pub fn new(options: Options) -> Result<Self, String> {
         options.check()?;
-        let fork = |stream| Draws::patched(options.seed, stream, &options.patches);
         let layout = Layout::new(&options);
         let recorded = options.record.as_deref().map(|name| layout.host(name)).transpose()?;
         let acquaintances = (0..options.peers).map(|host| layout.acquaintances(host));
@@ -110,15 +101,10 @@ impl World {
             net: Network::new(options.seed, options.peers),
             orderer: Orderer::new(layout.channels.len()),
             queue: Queue::default(),
-            draws: Streams {
-                byzantine: fork(Stream::Byzantine),
-                frames: fork(Stream::Frames),
-                hosts: fork(Stream::Hosts),
-                jobs: fork(Stream::Jobs),
-                orderer: fork(Stream::Orderer),
-                plan: fork(Stream::Plan),
-            },
+            acts: 0,
+            draws: Streams::new(&options),
             is_healed: false,
+            calm_since: None,
             fired: Fired::default(),
             memory: Memory::default(),
             metrics: Metrics::new(acquaintances.collect()),
@@ -227,6 +213,17 @@ impl World {
         self.checkers.messages()
     }
 
+    /// Counts how the requests of honest peers ended that had to be acknowledged.
+    #[must_use]
+    pub fn ends(&self) -> BTreeMap<&'static str, u64> {
+        self.checkers.ends()
+    }
+
+    /// Expects from some time on that nothing that is sent is lost.
+    pub fn be_calm(&mut self, since: Instant) {
+        self.calm_since.get_or_insert(since);
+    }
+
     /// Returns how often each class of faults struck.
     #[must_use]
     pub fn fired(&self) -> &Fired {
@@ -293,6 +290,7 @@ impl World {
             authority: &self.authority,
             issued: &self.issued,
             expiring: &self.expiring,
+            calm_since: self.calm_since,
         };
         self.violation = self.checkers.see(host, seen, &facts).err();
     }
@@ -339,6 +337,7 @@ impl World {
                 self.on_arrived(host, conn, parcel, is_copy)
             }
             Input::Job { job, fate } => self.on_job(host, *job, fate),
+            Input::Answer(command) => self.give_answer(host, &command),
         }
     }
 
@@ -355,20 +354,6 @@ impl World {
             self.recorder.write(host, |writer, log| writer.event(now, &event, log));
             node.handle(now, event);
         }
-    }
-
-    /// Gives a command to a node, which may refuse it.
-    pub(super) fn command(&mut self, host: usize, command: Command) {
-        let Some(node) = &mut self.hosts[host].node else { return };
-        let now = self.now;
-        self.recorder.write(host, |writer, log| writer.command(now, &command, log));
-        let given = command.clone();
-        if let Err(error) = node.command(now, command) {
-            self.recorder.write(host, |writer, log| writer.refused(&error, log));
-            let text = format!("{given:?}").chars().take(60).collect::<String>();
-            self.object("commands are taken", vec![host], format!("{text}: {error}"));
-        }
-        self.drain(host);
     }
 
     fn tick(&mut self, host: usize) {
@@ -464,6 +449,9 @@ impl World {
             Notice::MemberDead { pki_id } | Notice::MemberForgotten { pki_id } => {
                 self.metrics.died(host, pki_id);
             }
+            Notice::Message { conn, nonce, message, .. } => {
+                self.answer(host, *conn, *nonce, message);
+            }
             _ => {}
         }
         if self.metrics.full_membership.is_none() && self.metrics.is_membership_full() {
@@ -554,6 +542,7 @@ impl World {
                 self.enter(ix, channel);
             }
         }
+        self.open_application(ix);
     }
 
     /// Lets a node join a channel, or learn its new configuration.
@@ -561,6 +550,7 @@ impl World {
         let config = self.layout.channels[ix].config.clone();
         let (channel, height) = (self.channel_id(ix), Some(self.hosts[host].heights[ix]));
         self.command(host, Command::JoinChannel { channel, config, height });
+        self.say_chaincodes(host, ix);
     }
 
     /// Adds the counters of all nodes that run.

@@ -60,7 +60,7 @@ impl Frames {
         names.copied().zip(self.counts).filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Looks at a frame that one host sends to another.
+    /// Looks at a frame that one host sends to another. Says whether it is of an application.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Frames {
         to: usize,
         frame: &Bytes,
         facts: &Facts<'_>,
-    ) -> Result<(), (&'static str, String)> {
+    ) -> Result<bool, (&'static str, String)> {
         let whole;
         let outline = match Outline::read(frame) {
             Some(outline) => Some(outline),
@@ -88,12 +88,13 @@ impl Frames {
         self.counts[outline.kind] += 1;
         let layout = facts.layout;
         if layout.org_of(to) == layout.org_of(host) {
-            return Ok(());
+            return Ok(outline.is_of_an_application());
         }
         self.crosses(&outline, to, layout).map_err(|what| {
             let (name, frame) = (&layout.names[to], describe(frame));
             (BORDER, format!("sent to {name} of another organisation: {what} ({frame})"))
-        })
+        })?;
+        Ok(outline.is_of_an_application())
     }
 
     /// Looks at a frame for a peer of another organisation.

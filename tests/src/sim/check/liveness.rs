@@ -19,7 +19,7 @@ pub struct Unmet {
 
 /// Lists what is not as it should be among the peers that run and are honest: whom does one not
 /// hold alive, or hold alive though its certificate was revoked, which blocks does it lack, whose
-/// height in a channel does it not know?
+/// height, chaincodes or metadata does it not know?
 #[must_use]
 pub fn unmet(world: &World) -> Vec<Unmet> {
     let hosts = 0..world.layout().names.len();
@@ -52,7 +52,8 @@ pub fn bound(config: &Config) -> Duration {
 fn membership(world: &World, host: usize, honest: &[usize]) -> Vec<Unmet> {
     let Some(node) = world.node(host) else { return Vec::new() };
     let names = &world.layout().names;
-    let alive: Vec<PkiId> = node.members().into_iter().map(|member| member.pki_id).collect();
+    let members = node.members();
+    let alive: Vec<PkiId> = members.iter().map(|member| member.pki_id).collect();
     let revoked = alive.iter().filter(|pki_id| world.is_revoked(pki_id)).map(|pki_id| {
         let of = world.owner(pki_id).unwrap_or(host);
         let what = format!("{} holds a revoked identity of {} alive", names[host], names[of]);
@@ -64,7 +65,16 @@ fn membership(world: &World, host: usize, honest: &[usize]) -> Vec<Unmet> {
         let what = format!("{} does not hold {} alive", names[host], names[*of]);
         Unmet { host, of: *of, what }
     };
-    honest.iter().filter(lacks).map(unmet).chain(revoked).collect()
+    let is_old = |of: &&usize| {
+        let known = alive.binary_search(&world.pki_id(**of));
+        known.is_ok_and(|ix| members[ix].metadata != *world.metadata(**of))
+    };
+    let old = |of: &usize| {
+        let what = format!("{} does not know the metadata of {}", names[host], names[*of]);
+        Unmet { host, of: *of, what }
+    };
+    let lacking = honest.iter().filter(lacks).map(unmet);
+    lacking.chain(honest.iter().filter(is_old).map(old)).chain(revoked).collect()
 }
 
 fn ledger(world: &World, host: usize, channel: usize, honest: &[usize]) -> Vec<Unmet> {
@@ -78,16 +88,22 @@ fn ledger(world: &World, host: usize, channel: usize, honest: &[usize]) -> Vec<U
         note(host, format!("{name} has {height} of {all} blocks of {id}"));
     }
     let told = node.channel_peers(id).unwrap_or_default();
-    let told: BTreeMap<PkiId, u64> =
-        told.into_iter().map(|peer| (peer.member.pki_id, peer.ledger_height)).collect();
+    let told: BTreeMap<PkiId, _> =
+        told.into_iter().map(|peer| (peer.member.pki_id, peer)).collect();
     // On a static membership nobody is told of a height after the start.
     let is_told = |of: &&usize| **of != host && layout.may_meet(host, **of);
     let others = honest.iter().filter(is_told).filter(|_| all == 0 || !world.options.is_static);
     for of in others.filter(|of| world.is_member(**of, channel)) {
         let other = &layout.names[*of];
         match told.get(&world.pki_id(*of)) {
-            Some(told) if *told == all => {}
-            Some(told) => note(*of, format!("{name} takes {other} to have {told} blocks of {id}")),
+            Some(told) if told.ledger_height != all => {
+                let height = told.ledger_height;
+                note(*of, format!("{name} takes {other} to have {height} blocks of {id}"));
+            }
+            Some(told) if told.chaincodes != world.chaincodes(*of, channel) => {
+                note(*of, format!("{name} does not know the chaincodes of {other} in {id}"));
+            }
+            Some(_) => {}
             None => note(*of, format!("{name} does not know {other} in {id}")),
         }
     }

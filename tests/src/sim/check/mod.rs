@@ -1,30 +1,41 @@
 //! What must hold: each checker sees what the hosts do and says when that may not be.
 
+mod arrivals;
 mod blocks;
 mod frames;
 mod liveness;
 mod load;
+mod messages;
+mod requests;
 mod shape;
 mod stamps;
 mod views;
+mod words;
 
 use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
-use gossip_core::{ChannelId, Endpoint, Instant, Limits, Member, Notice, PkiId, Table, UnixTime};
+use gossip_core::{
+    ChannelId, ChannelPeer, Command, Endpoint, Instant, Limits, Member, Notice, PkiId, Table,
+    UnixTime,
+};
 
 use super::{crypto::Authority, hash::Map, layout::Layout};
 
 pub use self::liveness::{Unmet, bound, unmet};
 pub use self::shape::MESSAGE_KINDS;
 use self::{
+    arrivals::Arrivals,
     blocks::Blocks,
     frames::{Endpoints, Frames},
     load::Load,
+    messages::Messages,
+    requests::Requests,
     stamps::Stamps,
     views::{Authors, Expired, Flips},
+    words::Words,
 };
-pub(crate) use self::{frames::describe, load::ACTIONS_ALLOWED};
+pub(crate) use self::{frames::describe, load::ACTIONS_ALLOWED, requests::ENDS};
 
 /// Something that a host did, as the checkers see it. Hosts are numbered.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +83,17 @@ pub enum Seen<'a> {
     },
     /// A node told something.
     Noticed(&'a Notice),
+    /// A node took a command.
+    Commanded(&'a Command),
+    /// A host goes on that stood still.
+    Resumed,
+    /// What a node tells of the living members of a channel.
+    Channel {
+        /// The channel.
+        channel: &'a ChannelId,
+        /// They.
+        peers: &'a [ChannelPeer],
+    },
     /// All that a node did after one event.
     Batch {
         /// How many actions.
@@ -110,6 +132,8 @@ pub struct Facts<'a> {
     pub(crate) issued: &'a Map<PkiId, Issued>,
     /// Those that expire, and when.
     pub expiring: &'a [(PkiId, UnixTime)],
+    /// Since when there are no faults, and all are as they must be.
+    pub calm_since: Option<Instant>,
 }
 
 /// An identity that was issued.
@@ -166,6 +190,10 @@ pub struct Checkers {
     authors: Authors,
     expired: Expired,
     load: Load,
+    requests: Requests,
+    messages: Messages,
+    arrivals: Arrivals,
+    words: Words,
 }
 
 impl Checkers {
@@ -181,6 +209,10 @@ impl Checkers {
             authors: Authors::new(hosts),
             expired: Expired::new(hosts),
             load: Load::new(hosts),
+            requests: Requests::new(hosts),
+            messages: Messages::new(hosts),
+            arrivals: Arrivals::new(hosts),
+            words: Words::new(hosts),
         }
     }
 
@@ -188,6 +220,12 @@ impl Checkers {
     #[must_use]
     pub fn messages(&self) -> BTreeMap<&'static str, u64> {
         self.frames.counts()
+    }
+
+    /// Counts how the requests of honest peers ended that had to be acknowledged.
+    #[must_use]
+    pub fn ends(&self) -> BTreeMap<&'static str, u64> {
+        self.requests.ends()
     }
 
     /// Shows what a host did to those whom it concerns.
@@ -207,19 +245,30 @@ impl Checkers {
             hosts: vec![host],
             what: format!("{}: {what}", facts.layout.names[host]),
         };
+        let mut is_of_an_application = false;
         if let Seen::Sent { to, frame, .. } = *seen {
             let looked = self.frames.sent(host, to, frame, facts);
-            looked.map_err(|(checker, what)| violation(checker, what))?;
+            is_of_an_application = looked.map_err(|(checker, what)| violation(checker, what))?;
         }
-        let Self { frames: _, endpoints, stamps, blocks, flips, authors, expired, load } = self;
+        let Self { endpoints, stamps, blocks, flips, authors, expired, load, .. } = self;
+        let Self { requests, messages, arrivals, words, .. } = self;
         let concerned: &mut [&mut dyn Check] = match seen {
-            Seen::Started { .. } => &mut [stamps, blocks, flips, authors, expired, load],
-            Seen::Signed { .. } => &mut [stamps, authors],
+            Seen::Started { .. } => &mut [
+                stamps, blocks, flips, authors, expired, load, requests, messages, arrivals, words,
+            ],
+            Seen::Signed { .. } => &mut [stamps, authors, words],
+            Seen::Sent { .. } if is_of_an_application => &mut [load, messages],
             Seen::Sent { .. } | Seen::Batch { .. } | Seen::Ticked { .. } => &mut [load],
             Seen::Dialled { .. } => &mut [endpoints],
             Seen::Committed { .. } => &mut [blocks],
+            Seen::Noticed(Notice::Message { .. } | Notice::SendFinished { .. }) => {
+                &mut [messages, requests, arrivals]
+            }
             Seen::Noticed(_) => &mut [blocks, flips],
-            Seen::View { .. } => &mut [flips, authors, expired, load],
+            Seen::Commanded(_) => &mut [requests, messages, arrivals, words],
+            Seen::Resumed => &mut [requests],
+            Seen::Channel { .. } => &mut [words],
+            Seen::View { .. } => &mut [flips, authors, expired, load, requests, arrivals, words],
         };
         for check in concerned {
             let looked = check.see(host, seen, facts);

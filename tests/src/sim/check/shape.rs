@@ -58,6 +58,12 @@ impl<'a> Outline<'a> {
         self.kind == Place::StateSnapshot as usize
     }
 
+    /// Says whether it is a message of one application to others.
+    pub(super) fn is_of_an_application(&self) -> bool {
+        const KINDS: [Place; 3] = [Place::PrivateData, Place::PrivateReq, Place::PrivateRes];
+        KINDS.into_iter().any(|kind| kind as usize == self.kind)
+    }
+
     /// Outlines a frame that was decoded; `None` if it has no content.
     pub(super) fn of(envelope: &Envelope, message: &'a GossipMessage) -> Option<Self> {
         let content = message.content.as_ref()?;
@@ -192,12 +198,16 @@ macro_rules! kinds {
 }
 
 kinds! {
+    22 Ack ACK = "acknowledgement",
     5 AliveMsg ALIVE = "alive message",
     8 DataMsg DATA = "block",
     14 Conn CONN = "handshake",
     20 LeadershipMsg LEADERSHIP = "leadership message",
     6 MemReq MEMBERSHIP_REQUEST = "membership request",
     7 MemRes MEMBERSHIP_RESPONSE = "membership response",
+    25 PrivateData PRIVATE_DATA = "private data",
+    23 PrivateReq PRIVATE_REQUEST = "private data request",
+    24 PrivateRes PRIVATE_RESPONSE = "private data response",
     10 DataDig DIGESTS = "pull digest",
     9 Hello HELLO = "pull hello",
     11 DataReq DIGESTS = "pull request",
@@ -241,15 +251,32 @@ const CHAINCODE: Shape = &[(1, Kind::Text), (2, Kind::Text), (3, Kind::Bytes)];
 const STATE_INFO_REQUEST: Shape = &[(1, Kind::Bytes)];
 const STATE_REQUEST: Shape = &[(1, Kind::Number), (2, Kind::Number)];
 const STATE_RESPONSE: Shape = &[(1, Kind::Message(PAYLOAD))];
+const ACK: Shape = &[(1, Kind::Text)];
+const PRIVATE_DATA: Shape = &[(1, Kind::Message(PRIVATE_PAYLOAD))];
+const PRIVATE_PAYLOAD: Shape = &[
+    (1, Kind::Text),
+    (2, Kind::Text),
+    (3, Kind::Text),
+    (4, Kind::Bytes),
+    (5, Kind::Number),
+    (6, Kind::Bytes),
+];
+const PRIVATE_DIGEST: Shape =
+    &[(1, Kind::Text), (2, Kind::Text), (3, Kind::Text), (4, Kind::Number), (5, Kind::Number)];
+const PRIVATE_REQUEST: Shape = &[(1, Kind::Message(PRIVATE_DIGEST))];
+const PRIVATE_ELEMENT: Shape = &[(1, Kind::Message(PRIVATE_DIGEST)), (2, Kind::Bytes)];
+const PRIVATE_RESPONSE: Shape = &[(1, Kind::Message(PRIVATE_ELEMENT))];
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use gossip_proto::gossip::{
-        AliveMessage, Chaincode, ConnEstablish, DataDigest, DataMessage, DataRequest, DataUpdate,
-        GossipHello, LeadershipMessage, Member, MembershipRequest, MembershipResponse, Payload,
-        PeerTime, Properties, RemoteStateRequest, RemoteStateResponse, SecretEnvelope, StateInfo,
-        StateInfoPullRequest, StateInfoSnapshot,
+        Acknowledgement, AliveMessage, Chaincode, ConnEstablish, DataDigest, DataMessage,
+        DataRequest, DataUpdate, GossipHello, LeadershipMessage, Member, MembershipRequest,
+        MembershipResponse, Payload, PeerTime, PrivateDataMessage, PrivatePayload, Properties,
+        PvtDataDigest, PvtDataElement, RemotePvtDataRequest, RemotePvtDataResponse,
+        RemoteStateRequest, RemoteStateResponse, SecretEnvelope, StateInfo, StateInfoPullRequest,
+        StateInfoSnapshot,
     };
     use prost::Message as _;
 
@@ -303,9 +330,29 @@ mod tests {
         let payload = || Payload { seq_num: 7, data: some(), private_data: list() };
         let member = Member { endpoint: "é:1".into(), metadata: some(), pki_id: some() };
         let chaincode = Chaincode { name: "n".into(), version: "v".into(), metadata: some() };
+        let digest = || PvtDataDigest {
+            tx_id: "t".into(),
+            namespace: "n".into(),
+            collection: "c".into(),
+            block_seq: 1,
+            seq_in_block: 300,
+        };
+        let private = PrivatePayload {
+            collection_name: "c".into(),
+            namespace: "n".into(),
+            tx_id: "t".into(),
+            private_rwset: some(),
+            private_sim_height: 7,
+            collection_configs: some(),
+        };
+        let element = PvtDataElement { digest: Some(digest()), payload: list() };
         let properties =
             Properties { ledger_height: 9, left_channel: true, chaincodes: vec![chaincode] };
         vec![
+            Content::Ack(Acknowledgement { error: "e".into() }),
+            Content::PrivateData(PrivateDataMessage { payload: Some(private) }),
+            Content::PrivateReq(RemotePvtDataRequest { digests: vec![digest(), digest()] }),
+            Content::PrivateRes(RemotePvtDataResponse { elements: vec![element] }),
             Content::AliveMsg(AliveMessage {
                 membership: Some(member),
                 timestamp,
