@@ -97,3 +97,19 @@ fn links_that_stand_still_for_a_minute_lose_nothing_that_matters() {
     story.expect_view("all", "all");
     story.expect_blocks("all", 0);
 }
+
+/// No later block and no height of a later one tells of those that were missed: that others are
+/// there again does. Whom nobody reached is tried again within 25 seconds.
+#[test]
+fn what_a_peer_missed_it_has_soon_also_if_nothing_happens_any_more() {
+    for seed in 18..24 {
+        let mut story = Story::of(seed, 2, 3).met();
+        story.wait(MINUTE);
+        story.part("b1", "all -b1", 10 * SECOND);
+        story.wait(5 * SECOND);
+        story.world.close_orderers();
+        story.wait(40 * SECOND);
+        story.expect_view("all", "all");
+        story.expect_blocks("all", 0);
+    }
+}
