@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::iter::Peekable;
 
 use crate::{
-    CloseReason, JobKind, Notice, PkiId, UnixTime,
+    CloseReason, JobKind, Notice, OrgId, PkiId, UnixTime,
     channel::{self, Channel},
     comm::{self, Frame, Lane, Unproven},
     discovery,
@@ -12,7 +12,9 @@ use crate::{
     pull::Engine,
 };
 
-use super::{ChannelIx, Node, TimerKey, flights::Waiter, jobs::Purpose, pull::Puller};
+use super::{
+    ChannelIx, Node, TimerKey, flights::Waiter, jobs::Purpose, pull::Puller, roster::Audience,
+};
 
 impl Node {
     pub(super) fn on_comm_effect(&mut self, effect: comm::Effect) {
@@ -173,7 +175,11 @@ impl Node {
     }
 
     /// Asks peers for what they know of a channel's members: first those of whom we know nothing.
+    ///
+    /// Requests rest only among those who pass things on along trees. One in sixteen misses what
+    /// others pass on to whom they like: there is always something to ask for.
     pub(super) fn request_state_info(&mut self, ix: ChannelIx) {
+        self.refresh_roster();
         let channel = &self.channels[ix.0 as usize];
         let members =
             self.discovery.alive().map(|(pki_id, _)| *pki_id).filter(|pki_id| {
@@ -183,6 +189,9 @@ impl Node {
         let (mut lacking, mut known): (Vec<_>, Vec<_>) =
             members.partition(|pki_id| !is_among(&mut authors, pki_id));
         drop(authors);
+        let has_org = |_, org: &OrgId| channel.has_org(org);
+        let audience = Audience { is_public: false, has_org };
+        let all_follow = self.roster.all_follow(&audience, &self.config.pki_id);
         let is_complete = lacking.is_empty();
         // Where nothing is lacking, one answer makes up for what was not pushed to us.
         let count = self.config.pull_peer_num.min(if is_complete { 1 } else { usize::MAX });
@@ -195,7 +204,12 @@ impl Node {
             let frame = Frame::new(frame.clone());
             self.comm(|comm, cx| comm.send(pki_id, endpoint, Lane::Control, frame, cx));
         }
-        self.channel(ix, |channel, cx| channel.on_requested(is_complete, cx));
+        self.channel(ix, |channel, cx| {
+            if !all_follow {
+                channel.stir(cx);
+            }
+            channel.on_requested(is_complete, cx);
+        });
     }
 
     pub(super) fn sweep_channel(&mut self, ix: ChannelIx) {

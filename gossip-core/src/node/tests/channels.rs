@@ -288,18 +288,21 @@ fn members_of_the_channel_are_asked_for_what_they_know() {
     let mut net = Net::new();
     net.add("a", "node", |_| {});
     net.join(0, "ch", &["a", "b"], 1);
-    let hands: Vec<_> = [("a", "1"), ("a", "2"), ("b", "3"), ("b", "4"), ("c", "5")]
+    let mut hands: Vec<_> = [("a", "1"), ("a", "2"), ("b", "3"), ("b", "4"), ("c", "5")]
         .map(|(org, name)| enter(&mut net, org, name))
         .into();
     for hand in &hands[..4] {
         net.send(hand.conn, frame(&hand.state_info("ch", 1, 1)));
     }
     net.run_for(SECOND);
-    let asked = requests(&mut net, &hands, 1, 13);
-    assert_eq!(asked.iter().sum::<usize>(), 2, "after 4 s and 8 s more: {asked:?}");
-    let asked = requests(&mut net, &hands, 14, 100);
+    let asked = requests(&mut net, &hands, 1, 20);
     assert_eq!(asked[4], 0, "not of the channel");
-    assert!((3..=4).contains(&asked.iter().sum::<usize>()), "each 32 s: {asked:?}");
+    let sum: usize = asked.iter().sum();
+    assert!((4..=5).contains(&sum), "one each 4 s beside peers that follow no trees: {asked:?}");
+    hands.iter_mut().for_each(|hand| hand.extensions = wire::extension::BLOCK_TREE);
+    requests(&mut net, &hands, 21, 30);
+    let sum: usize = requests(&mut net, &hands, 51, 100).iter().sum();
+    assert!((3..=4).contains(&sum), "one each 32 s else: {sum}");
 }
 
 #[test]
@@ -307,8 +310,9 @@ fn what_others_said_is_asked_for_at_the_interval_while_the_answers_are_news() {
     let mut net = Net::new();
     net.add("a", "node", |_| {});
     net.join(0, "ch", &["a"], 1);
-    let hands: Vec<_> = ["1", "2"].map(|name| enter(&mut net, "a", name)).into();
-    for hand in &hands {
+    let mut hands: Vec<_> = ["1", "2"].map(|name| enter(&mut net, "a", name)).into();
+    for hand in &mut hands {
+        hand.extensions = wire::extension::BLOCK_TREE;
         net.send(hand.conn, frame(&hand.state_info("ch", 1, 1)));
     }
     net.run_for(SECOND);

@@ -22,6 +22,8 @@ pub(crate) struct Hand {
     /// The node's end.
     pub(crate) theirs: ConnId,
     tls: [u8; 32],
+    /// What its alive messages say that it can do.
+    pub(crate) extensions: u64,
 }
 
 impl Net {
@@ -44,7 +46,7 @@ impl Net {
         let binding = Some(TlsBinding { local, remote: Some(tls) });
         let remote = format!("{name}:50000");
         self.handle(to, Event::Connected { conn: theirs, dial: None, remote, tls: binding });
-        Hand { identity: identity(org, name), pki_id, conn, theirs, tls }
+        Hand { identity: identity(org, name), pki_id, conn, theirs, tls, extensions: 0 }
     }
 
     /// Takes the place of whoever is at an endpoint that a node has dialled last.
@@ -52,7 +54,14 @@ impl Net {
         let (endpoint, conn) = self.accepted.pop().expect("a dial");
         let theirs = self.other_end(conn);
         let tls = tls_at(&endpoint);
-        Hand { identity: identity(org, name), pki_id: pki(org, name), conn, theirs, tls }
+        Hand {
+            identity: identity(org, name),
+            pki_id: pki(org, name),
+            conn,
+            theirs,
+            tls,
+            extensions: 0,
+        }
     }
 
     /// Takes the messages that a remote was sent.
@@ -87,7 +96,8 @@ impl Hand {
     pub(crate) fn named(org: &str, name: &str) -> Self {
         let (pki_id, nowhere) = (pki(org, name), ConnId::new(u64::MAX));
         let tls = tls_of(&pki_id, true);
-        Self { identity: identity(org, name), pki_id, conn: nowhere, theirs: nowhere, tls }
+        let identity = identity(org, name);
+        Self { identity, pki_id, conn: nowhere, theirs: nowhere, tls, extensions: 0 }
     }
 
     /// Seals a payload under the remote's identity.
@@ -125,8 +135,8 @@ impl Hand {
     ) -> Bytes {
         let stamp = Stamp { incarnation: START.as_nanos(), sequence };
         let metadata = &Bytes::new();
-        NewAlive { pki_id: self.pki_id, stamp, endpoint, metadata, identity, extensions: 0 }
-            .payload()
+        let (pki_id, extensions) = (self.pki_id, self.extensions);
+        NewAlive { pki_id, stamp, endpoint, metadata, identity, extensions }.payload()
     }
 
     pub(crate) fn secret(&self, endpoint: &str) -> SecretEnvelope {
