@@ -16,10 +16,15 @@ pub struct Table {
 }
 
 /// Gathers tables; of a kind the largest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tables(Vec<Table>);
 
 impl Tables {
+    /// Gathers into a place that is large enough from the beginning.
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(64))
+    }
+
     pub(crate) fn add(&mut self, name: &'static str, size: usize, max: usize) {
         match self.0.iter_mut().find(|table| table.name == name) {
             Some(table) => table.size = table.size.max(size),

@@ -6,17 +6,24 @@ use super::{Comm, Conn, Stage, handshake::Handshake};
 
 impl Comm {
     pub(crate) fn tables(&self, limits: &Limits, tables: &mut Tables) {
-        let conns = || self.conns.values().map(AsRef::<Conn>::as_ref);
-        let inbound = conns().filter(|conn| conn.is_inbound()).count();
+        let mut inbound = 0;
+        let [mut in_flight, mut held] = [(0, 0); 2];
+        self.conns.values().for_each(|conn| {
+            inbound += usize::from(conn.is_inbound());
+            in_flight = larger(in_flight, conn.in_flight());
+            held = larger(held, conn.handshake().map_or((0, 0), Handshake::held));
+        });
         tables.add("inbound connections", inbound, limits.connections_max);
-        let in_flight = largest(conns().map(Conn::in_flight));
         tables.add("frames in flight", in_flight.0, limits.frames_in_flight_max);
         tables.add("bytes in flight", in_flight.1, limits.bytes_in_flight_max);
-        let held = largest(conns().filter_map(Conn::handshake).map(Handshake::held));
         tables.add("frames of one handshake", held.0, limits.handshake_frames_max);
         tables.add("bytes of one handshake", held.1, limits.handshake_bytes_max);
-        let lane = |lane: usize| largest(self.links.values().map(|link| link.waiting()[lane]));
-        let [control, reply, gossip] = [0, 1, 2].map(lane);
+        let mut lanes = [(0, 0); 3];
+        self.links.values().for_each(|link| {
+            let waiting = link.waiting();
+            lanes.iter_mut().zip(waiting).for_each(|(lane, size)| *lane = larger(*lane, size));
+        });
+        let [control, reply, gossip] = lanes;
         tables.add("frames in a control lane", control.0, limits.control_frames_max);
         tables.add("bytes in a control lane", control.1, limits.control_bytes_max);
         tables.add("frames in a reply lane", reply.0, limits.reply_frames_max);
@@ -41,7 +48,7 @@ impl Conn {
     }
 }
 
-/// Returns the largest of each of two sizes.
-fn largest(sizes: impl Iterator<Item = (usize, usize)>) -> (usize, usize) {
-    sizes.fold((0, 0), |(a, b), (c, d)| (a.max(c), b.max(d)))
+/// Returns the larger of each of two sizes.
+fn larger((a, b): (usize, usize), (c, d): (usize, usize)) -> (usize, usize) {
+    (a.max(c), b.max(d))
 }

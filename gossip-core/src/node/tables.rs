@@ -12,7 +12,7 @@ impl Node {
     #[must_use]
     pub fn tables(&self) -> Vec<Table> {
         let limits = &self.config.limits;
-        let mut tables = Tables::default();
+        let mut tables = Tables::new();
         self.comm.tables(limits, &mut tables);
         self.flights.tables(limits, &mut tables);
         // Our own identity is always there.
