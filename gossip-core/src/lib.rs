@@ -56,8 +56,8 @@ pub use crate::{
     },
     message::{Acks, Criteria, Message, MessageKind, TooFewAcks},
     node::{
-        ChannelPeer, ChannelStatement, KnownPeer, Member, Node, OpenConnection, PeerProof,
-        TimerKind,
+        ChannelPeer, ChannelStatement, KnownPeer, Member, MemberView, Node, OpenConnection,
+        PeerProof, TimerKind,
     },
     notice::{Fault, Notice, PeerEndpoints},
     stats::Stats,

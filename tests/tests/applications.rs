@@ -300,7 +300,8 @@ fn metadata_that_is_signed_or_shown_otherwise_than_said() {
         let member = member.expect("they have met");
         assert_eq!(member.metadata, "new");
         member.metadata = metadata.into();
-        let (wall, members) = (UnixTime::from_secs(1_700_000_030), &members);
+        let members: &Vec<_> = &members.iter().map(gossip_core::Member::view).collect();
+        let wall = UnixTime::from_secs(1_700_000_030);
         let seen = Seen::View { wall, members, expiring: &[], connections: 3, tables: &[] };
         objection(&mut world, 0, &seen)
     };

@@ -115,6 +115,7 @@ fn view(world: &mut World, change: impl FnOnce(&mut Vec<Member>)) -> Option<&'st
     let wall = UnixTime::from_secs(1_700_000_020);
     let known = node.identities();
     let expiring: Vec<_> = known.into_iter().map(|(pki_id, ..)| pki_id).collect();
+    let members: Vec<_> = members.iter().map(Member::view).collect();
     let (members, expiring) = (&members, &expiring);
     objection(world, &Seen::View { wall, members, expiring, connections: 3, tables: &[] })
 }
@@ -137,6 +138,7 @@ fn an_identity_that_outlives_its_expiry() {
         let members = world.node(0).expect("it runs").members();
         assert_eq!(members.len(), if is_alive { 3 } else { 2 });
         let wall = UnixTime::from_secs(1_700_000_000 + 700);
+        let members: Vec<_> = members.iter().map(Member::view).collect();
         let (members, expiring) = (&members, &expiring);
         let seen = Seen::View { wall, members, expiring, connections: 3, tables: &[] };
         let mut checked = world;
@@ -213,7 +215,8 @@ fn too_much_at_once() {
     let frame = &frame(Tag::Empty, "", alive(1, 1));
     assert_bites(CHECKER, &Seen::Sent { to: 2, unwritten: 65, frame });
     let wall = UnixTime::from_secs(1);
-    let members = &world().node(0).expect("it runs").members();
+    let members = world().node(0).expect("it runs").members();
+    let members: &Vec<_> = &members.iter().map(Member::view).collect();
     let view = |connections, tables| {
         let seen = Seen::View { wall, members, expiring: &[], connections, tables };
         objection(&mut world(), &seen)

@@ -64,7 +64,7 @@ use crate::{
 
 pub(crate) use self::verified::Verified;
 pub use self::views::{
-    ChannelPeer, ChannelStatement, KnownPeer, Member, OpenConnection, PeerProof,
+    ChannelPeer, ChannelStatement, KnownPeer, Member, MemberView, OpenConnection, PeerProof,
 };
 use self::{
     block_pull::BlockPull,

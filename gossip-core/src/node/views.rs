@@ -29,6 +29,21 @@ pub struct Member {
     pub stamp: Stamp,
 }
 
+/// What of a [`Member`] can be looked at without a copy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MemberView<'a> {
+    /// Who.
+    pub pki_id: &'a PkiId,
+    /// Where its own organisation reaches it, as far as we were told.
+    pub internal_endpoint: Option<&'a Endpoint>,
+    /// Where other organisations reach it.
+    pub external_endpoint: Option<&'a Endpoint>,
+    /// What it says about itself.
+    pub metadata: &'a Bytes,
+    /// The version of its last proof of life.
+    pub stamp: Stamp,
+}
+
 /// A peer that is known, alive or dead.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KnownPeer {
@@ -91,6 +106,20 @@ pub struct PeerProof {
     pub signed: Signed,
 }
 
+impl Member {
+    /// Returns what can be looked at without a copy.
+    #[must_use]
+    pub fn view(&self) -> MemberView<'_> {
+        MemberView {
+            pki_id: &self.pki_id,
+            internal_endpoint: self.internal_endpoint.as_ref(),
+            external_endpoint: self.external_endpoint.as_ref(),
+            metadata: &self.metadata,
+            stamp: self.stamp,
+        }
+    }
+}
+
 impl Node {
     /// Lists the peers that are alive, by PKI-ID. Empty once stopped (D-47).
     #[must_use]
@@ -99,6 +128,18 @@ impl Node {
             return Vec::new();
         }
         self.discovery.alive().map(|(pki_id, peer)| self.member(pki_id, peer)).collect()
+    }
+
+    /// Iterates over the peers that are alive, by PKI-ID. Empty once stopped (D-47).
+    pub fn member_views(&self) -> impl Iterator<Item = MemberView<'_>> {
+        let alive = (!self.stopped).then(|| self.discovery.alive()).into_iter().flatten();
+        alive.map(|(pki_id, peer)| MemberView {
+            pki_id,
+            internal_endpoint: peer.internal_endpoint.as_ref(),
+            external_endpoint: peer.endpoint.as_ref(),
+            metadata: &peer.metadata,
+            stamp: peer.message.stamp,
+        })
     }
 
     /// Lists the peers that are known, the living first, each by PKI-ID. Empty once stopped.

@@ -16,6 +16,10 @@ pub(crate) trait Sink {
     fn number(&mut self, number: u64);
     /// Takes bytes, with their length before them.
     fn bytes(&mut self, bytes: &[u8]);
+    /// Takes bytes that others may have, too.
+    fn shared(&mut self, bytes: &Bytes) {
+        self.bytes(bytes);
+    }
 }
 
 impl Sink for Vec<u8> {
@@ -40,6 +44,26 @@ impl Sink for Digest {
 
     fn bytes(&mut self, bytes: &[u8]) {
         Self::bytes(self, bytes);
+    }
+}
+
+/// A hash that takes hashes of shared bytes in place of the bytes.
+pub(crate) struct Told<'a, F> {
+    pub(crate) digest: &'a mut Digest,
+    pub(crate) hash_of: F,
+}
+
+impl<F: FnMut(&Bytes) -> u64> Sink for Told<'_, F> {
+    fn number(&mut self, number: u64) {
+        self.digest.word(number);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.digest.bytes(bytes);
+    }
+
+    fn shared(&mut self, bytes: &Bytes) {
+        self.digest.word((self.hash_of)(bytes));
     }
 }
 
@@ -389,7 +413,7 @@ impl Take for Endpoint {
 
 impl Put for Bytes {
     fn put(&self, out: &mut impl Sink) {
-        out.bytes(self);
+        out.shared(self);
     }
 }
 

@@ -30,7 +30,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use self::code::{Named as _, Put, Sink as _, Source, Take, fields, take};
+use self::code::{Named as _, Put, Sink as _, Source, Take, Told, fields, take};
 pub use self::{
     code::Malformed,
     digest::Digest,
@@ -381,6 +381,13 @@ impl Digest {
     /// Takes an action, with all that is in it.
     pub fn action(&mut self, action: &Action) {
         action.put(self);
+    }
+
+    /// Takes an action, with all that is in it, but of each [`Bytes`] what `hash_of` says of them:
+    /// for those who see the same bytes in many actions. The hash is another than that of
+    /// [`action`](Self::action).
+    pub fn action_told(&mut self, action: &Action, hash_of: impl FnMut(&Bytes) -> u64) {
+        action.put(&mut Told { digest: self, hash_of });
     }
 
     /// Takes an action, and returns what a log says of it.

@@ -130,6 +130,25 @@ fn what_claims_to_be_long_costs_nothing() {
 }
 
 #[test]
+fn of_shared_bytes_the_digest_takes_what_it_is_told() {
+    let mut shared = 0;
+    for action in actions() {
+        let mut told = |more: u64| {
+            let (mut digest, before) = (Digest::default(), shared);
+            digest.action_told(&action, |bytes| {
+                shared += 1;
+                bytes.len() as u64 + more
+            });
+            (digest, shared > before)
+        };
+        let (digest, has_shared) = told(0);
+        assert_eq!(told(0), (digest, has_shared), "{action:?}");
+        assert_eq!(told(1).0 != digest, has_shared, "{action:?}");
+    }
+    assert!(shared > 0);
+}
+
+#[test]
 fn the_digest_depends_on_every_bit_and_on_the_order() {
     let of = |bytes: &[u8]| {
         let mut digest = Digest::default();

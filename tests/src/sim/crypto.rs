@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     certificates::{Certificates, SEAL_BYTES, Signer},
     hash::Map,
+    known::Known,
 };
 
 /// Issues identities and checks signatures.
@@ -33,6 +34,8 @@ struct Memory {
     identities: Map<Identity, (Option<IdentityFacts>, [u8; 32])>,
     /// Signatures that hold, and of what under whose identity.
     signatures: Map<Bytes, (Identity, Bytes)>,
+    /// Whose signature of a payload holds, and which it is.
+    signed: Known<(Identity, Bytes)>,
     /// Blocks that were sealed, by their seals.
     blocks: Map<Vec<u8>, (ChannelId, u64, Vec<u8>)>,
 }
@@ -156,12 +159,26 @@ impl Authority {
     #[must_use]
     pub fn is_signed(&self, identity: &Identity, message: &Signed) -> bool {
         let memory = &mut *self.memory.borrow_mut();
-        let known = memory.signatures.get(&message.signature);
-        if known.is_some_and(|(by, of)| by == identity && *of == message.payload) {
+        let known = memory.signed.get(&message.payload);
+        if known.is_some_and(|(by, how)| by == identity && *how == message.signature) {
             return true;
         }
+        let known = memory.signatures.get(&message.signature);
+        let is_known = known.is_some_and(|(by, of)| by == identity && *of == message.payload);
+        if !is_known && !self.is_signed_indeed(identity, message, memory) {
+            return false;
+        }
+        let signed = (identity.clone(), message.signature.clone());
+        memory.signed.put(message.payload.clone(), signed);
+        true
+    }
+
+    fn is_signed_indeed(&self, identity: &Identity, message: &Signed, memory: &mut Memory) -> bool {
         let holds = match &self.certificates {
-            None => message.signature == mac(&memory.of(identity, self).1, &message.payload)[..],
+            None => {
+                message.signature
+                    == mac(&memory.of(identity, self, |(_, key)| *key), &message.payload)[..]
+            }
             Some(certificates) => certificates.is_signed(identity, message),
         };
         if holds {
@@ -174,9 +191,24 @@ impl Authority {
         holds
     }
 
-    /// Returns what an identity says, if this authority issued it.
-    fn facts(&self, identity: &Identity) -> Option<IdentityFacts> {
-        self.memory.borrow_mut().of(identity, self).0.clone()
+    /// Returns what follows from the facts of an identity.
+    ///
+    /// # Errors
+    ///
+    /// If this authority did not issue it, or revoked it.
+    fn validated<T>(
+        &self,
+        identity: &Identity,
+        f: impl FnOnce(&IdentityFacts) -> T,
+    ) -> Result<T, JobError> {
+        self.memory.borrow_mut().of(identity, self, |(facts, _)| {
+            let unknown = || JobError::rejected("nobody issued this identity");
+            let facts = facts.as_ref().ok_or_else(unknown)?;
+            match self.is_revoked(&facts.pki_id) {
+                true => Err(JobError::rejected("revoked")),
+                false => Ok(f(facts)),
+            }
+        })
     }
 
     fn key(&self, identity: &Identity) -> [u8; 32] {
@@ -207,17 +239,22 @@ impl Authority {
 }
 
 impl Memory {
-    fn of(
+    /// Returns what follows from what an identity means, and its key.
+    fn of<T>(
         &mut self,
         identity: &Identity,
         authority: &Authority,
-    ) -> &(Option<IdentityFacts>, [u8; 32]) {
+        f: impl FnOnce(&(Option<IdentityFacts>, [u8; 32])) -> T,
+    ) -> T {
+        if let Some(found) = self.identities.get(identity) {
+            return f(found);
+        }
         // Hostile peers show as many as they like.
-        if self.identities.len() >= IDENTITIES_MAX && !self.identities.contains_key(identity) {
+        if self.identities.len() >= IDENTITIES_MAX {
             self.identities.clear();
         }
-        let find_out = || (authority.read(identity), authority.key(identity));
-        self.identities.entry(identity.clone()).or_insert_with(find_out)
+        let found = (authority.read(identity), authority.key(identity));
+        f(self.identities.entry(identity.clone()).or_insert(found))
     }
 }
 
@@ -266,12 +303,7 @@ impl Crypto for Backend<'_> {
     }
 
     fn validate_identity(&self, identity: &Identity) -> Result<IdentityFacts, JobError> {
-        let facts = self.authority.facts(identity);
-        let facts = facts.ok_or_else(|| JobError::rejected("nobody issued this identity"))?;
-        match self.authority.is_revoked(&facts.pki_id) {
-            true => Err(JobError::rejected("revoked")),
-            false => Ok(facts),
-        }
+        self.authority.validated(identity, IdentityFacts::clone)
     }
 
     fn check_access(
@@ -280,8 +312,8 @@ impl Crypto for Backend<'_> {
         identity: &Identity,
         message: &Signed,
     ) -> Result<(), JobError> {
-        let facts = self.validate_identity(identity)?;
-        match self.readers.may_read(&facts.org, channel) {
+        let may_read = |facts: &IdentityFacts| self.readers.may_read(&facts.org, channel);
+        match self.authority.validated(identity, may_read)? {
             true => self.verify(identity, message),
             false => Err(JobError::rejected("not a reader of the channel")),
         }

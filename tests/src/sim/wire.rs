@@ -132,7 +132,6 @@ impl World {
         let frames = std::mem::take(&mut end.written);
         end.unwritten = end.unwritten.saturating_sub(frames);
         self.tell_now(host, Event::Sent { conn, frames });
-        self.perform_all(host);
     }
 
     pub(super) fn on_written(&mut self, host: usize, conn: ConnId) {

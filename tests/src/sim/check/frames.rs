@@ -17,6 +17,7 @@ use super::{
 };
 use crate::sim::{
     hash::Map,
+    known::Known,
     layout::{Channel, Layout},
 };
 
@@ -49,8 +50,30 @@ impl Check for Endpoints {
 pub(super) struct Frames {
     /// By kind, those of no known kind last.
     counts: [u64; MESSAGE_KINDS.len() + 1],
-    /// Of which channel, if of any, a MAC under a name was found to be.
-    macs: Map<([u8; 32], [u8; 32]), Option<usize>>,
+    /// What each frame says, whoever sends it; `None` if nothing.
+    known: Known<Option<Says>>,
+    macs: Macs,
+}
+
+/// What matters of a frame.
+#[derive(Clone, Copy, Debug)]
+struct Says {
+    kind: usize,
+    is_of_an_application: bool,
+    about: About,
+}
+
+/// Whom what a frame says is for.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    /// Everybody.
+    Anybody,
+    /// Those who are in a channel.
+    Channel(usize),
+    /// The organisation, for it holds a secret envelope.
+    Secret,
+    /// The organisation, as its tag says.
+    Tagged(Tag),
 }
 
 impl Frames {
@@ -72,53 +95,65 @@ impl Frames {
         frame: &Bytes,
         facts: &Facts<'_>,
     ) -> Result<bool, (&'static str, String)> {
-        let whole;
-        let outline = match Outline::read(frame) {
-            Some(outline) => Some(outline),
-            None => {
-                whole = open(frame);
-                whole.as_ref().and_then(|(envelope, message)| Outline::of(envelope, message))
-            }
-        };
-        let Some(outline) = outline else {
+        let layout = facts.layout;
+        let Self { counts, known, macs } = self;
+        let Some(says) = *known.of(frame, || read(frame, macs, layout)) else {
             let len = frame.len();
             return Err((MEANING, format!("a frame of {len} bytes without a message")));
         };
-        debug_assert!(is_outline(frame, &outline), "{outline:?}");
-        self.counts[outline.kind] += 1;
-        let layout = facts.layout;
+        counts[says.kind] += 1;
         if layout.org_of(to) == layout.org_of(host) {
-            return Ok(outline.is_of_an_application());
+            return Ok(says.is_of_an_application);
         }
-        self.crosses(&outline, to, layout).map_err(|what| {
-            let (name, frame) = (&layout.names[to], describe(frame));
-            (BORDER, format!("sent to {name} of another organisation: {what} ({frame})"))
-        })?;
-        Ok(outline.is_of_an_application())
-    }
-
-    /// Looks at a frame for a peer of another organisation.
-    fn crosses(&mut self, frame: &Outline<'_>, to: usize, layout: &Layout) -> Result<(), String> {
-        if frame.has_secret {
-            return Err("a secret envelope".into());
-        }
-        // Among these are blocks and leadership messages.
-        if let Ok(tag @ (Tag::OrgOnly | Tag::ChanAndOrg)) = Tag::try_from(frame.tag) {
-            return Err(format!("a message with {tag:?}"));
-        }
-        let channel = match frame.state_info {
-            Some((pki_id, mac)) => self.channel_of(pki_id, mac, layout),
-            None if frame.is_snapshot() => {
-                layout.channels.iter().position(|channel| *channel.id.as_bytes() == frame.channel)
-            }
-            None => None,
+        let what = match says.about {
+            About::Anybody => return Ok(says.is_of_an_application),
+            About::Channel(ix) if layout.is_in(to, ix) => return Ok(says.is_of_an_application),
+            About::Channel(ix) => format!("what it knows of channel {}", layout.channels[ix].id),
+            About::Secret => "a secret envelope".into(),
+            About::Tagged(tag) => format!("a message with {tag:?}"),
         };
-        match channel.filter(|ix| !layout.is_in(to, *ix)) {
-            Some(ix) => Err(format!("what it knows of channel {}", layout.channels[ix].id)),
-            None => Ok(()),
-        }
+        let (name, frame) = (&layout.names[to], describe(frame));
+        Err((BORDER, format!("sent to {name} of another organisation: {what} ({frame})")))
     }
+}
 
+/// Finds out what a frame says; `None` if nothing.
+fn read(frame: &Bytes, macs: &mut Macs, layout: &Layout) -> Option<Says> {
+    let whole;
+    let outline = match Outline::read(frame) {
+        Some(outline) => outline,
+        None => {
+            whole = open(frame)?;
+            Outline::of(&whole.0, &whole.1)?
+        }
+    };
+    debug_assert!(is_outline(frame, &outline), "{outline:?}");
+    let about = match Tag::try_from(outline.tag) {
+        _ if outline.has_secret => About::Secret,
+        // Among these are blocks and leadership messages.
+        Ok(tag @ (Tag::OrgOnly | Tag::ChanAndOrg)) => About::Tagged(tag),
+        _ => channel_of(&outline, macs, layout).map_or(About::Anybody, About::Channel),
+    };
+    let is_of_an_application = outline.is_of_an_application();
+    Some(Says { kind: outline.kind, is_of_an_application, about })
+}
+
+/// Finds the channel of which a frame tells something, if it does of any.
+fn channel_of(frame: &Outline<'_>, macs: &mut Macs, layout: &Layout) -> Option<usize> {
+    match frame.state_info {
+        Some((pki_id, mac)) => macs.channel_of(pki_id, mac, layout),
+        None if frame.is_snapshot() => {
+            layout.channels.iter().position(|channel| *channel.id.as_bytes() == frame.channel)
+        }
+        None => None,
+    }
+}
+
+/// Of which channel, if of any, a MAC under a name was found to be.
+#[derive(Debug, Default)]
+struct Macs(Map<([u8; 32], [u8; 32]), Option<usize>>);
+
+impl Macs {
     /// Finds the channel, which only its members can tell from the hash.
     fn channel_of(&mut self, pki_id: &[u8], mac: &[u8], layout: &Layout) -> Option<usize> {
         let is_mac_of = |channel: &Channel| {
@@ -127,10 +162,10 @@ impl Frames {
         };
         let find = || layout.channels.iter().position(is_mac_of);
         let (Ok(name), Ok(hash)) = (pki_id.try_into(), mac.try_into()) else { return find() };
-        if self.macs.len() >= MACS_MAX {
-            self.macs.clear();
+        if self.0.len() >= MACS_MAX {
+            self.0.clear();
         }
-        *self.macs.entry((name, hash)).or_insert_with(find)
+        *self.0.entry((name, hash)).or_insert_with(find)
     }
 }
 

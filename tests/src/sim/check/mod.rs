@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use gossip_core::{
-    ChannelId, ChannelPeer, Command, Endpoint, Instant, Limits, Member, Notice, PkiId, Table,
+    ChannelId, ChannelPeer, Command, Endpoint, Instant, Limits, MemberView, Notice, PkiId, Table,
     UnixTime,
 };
 
@@ -109,7 +109,7 @@ pub enum Seen<'a> {
         /// Its wall clock.
         wall: UnixTime,
         /// Whom it holds alive.
-        members: &'a [Member],
+        members: &'a [MemberView<'a>],
         /// Which identities it knows of those that expire.
         expiring: &'a [PkiId],
         /// How many connections are open.

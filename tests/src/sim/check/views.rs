@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use gossip_core::{Endpoint, Member, Notice, PkiId, Stamp};
+use gossip_core::{Endpoint, MemberView, Notice, PkiId, Stamp};
 use gossip_proto::gossip::{GossipMessage, gossip_message::Content};
 use prost::Message as _;
 
@@ -42,10 +42,10 @@ impl Check for Flips {
             }
             Seen::View { members, .. } => {
                 // Both are in order.
-                if members.iter().map(|member| &member.pki_id).eq(alive.iter()) {
+                if members.iter().map(|member| member.pki_id).eq(alive.iter()) {
                     return Ok(());
                 }
-                let viewed: BTreeSet<_> = members.iter().map(|member| member.pki_id).collect();
+                let viewed: BTreeSet<_> = members.iter().map(|member| *member.pki_id).collect();
                 let differ: Vec<_> = viewed.symmetric_difference(alive).collect();
                 return Err(format!("the view and the notices differ in {differ:?}"));
             }
@@ -84,22 +84,24 @@ impl Authors {
         }
     }
 
-    fn check(&self, member: &Member, facts: &Facts<'_>) -> Result<(), String> {
-        let Member { pki_id, internal_endpoint, external_endpoint, stamp, .. } = member;
-        let issued = facts.issued.get(pki_id);
-        let issued = issued.ok_or_else(|| format!("{pki_id} is alive, whom nobody knows"))?;
-        // A hostile peer may say of itself what it likes.
-        if issued.is_byzantine {
+    fn check(&self, member: &MemberView<'_>, facts: &Facts<'_>) -> Result<(), String> {
+        let MemberView { pki_id, internal_endpoint, external_endpoint, stamp, .. } = *member;
+        let said = self.said.get(pki_id);
+        let is_said = |said: &Said| {
+            let mut named = internal_endpoint.into_iter().chain(external_endpoint);
+            named.all(|at| said.endpoints.contains(at)) && stamp <= said.highest
+        };
+        if said.is_some_and(is_said) {
             return Ok(());
         }
+        let issued = facts.issued.get(pki_id);
+        let issued = issued.ok_or_else(|| format!("{pki_id} is alive, whom nobody knows"))?;
         let name = &facts.layout.names[issued.host];
-        let said = self.said.get(pki_id);
-        let said = said.ok_or_else(|| format!("{name} is alive, who never was"))?;
-        let mut named = internal_endpoint.iter().chain(external_endpoint);
-        let is_true = named.all(|at| said.endpoints.contains(at));
-        match is_true && *stamp <= said.highest {
-            true => Ok(()),
-            false => Err(format!("{name} never said {member:?}")),
+        match said {
+            // A hostile peer may say of itself what it likes.
+            _ if issued.is_byzantine => Ok(()),
+            None => Err(format!("{name} is alive, who never was")),
+            Some(_) => Err(format!("{name} never said {member:?}")),
         }
     }
 }
@@ -157,7 +159,7 @@ impl Check for Expired {
         let Seen::View { wall, members, expiring, .. } = *seen else { return Ok(()) };
         let expired = facts.expiring.iter().filter(|(_, at)| *at + GRACE < wall);
         for (pki_id, _) in expired.filter(|(pki_id, _)| Some(*pki_id) != self.own[host]) {
-            if members.iter().any(|member| member.pki_id == *pki_id) {
+            if members.iter().any(|member| member.pki_id == pki_id) {
                 return Err(format!("holds alive {pki_id}, who has expired"));
             }
             if expiring.contains(pki_id) {

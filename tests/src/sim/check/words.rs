@@ -105,8 +105,8 @@ impl Check for Words {
             Seen::Signed { payload } => return self.signed(host, payload, facts),
             Seen::View { members, .. } => {
                 let is_true = |peer: &PkiId, said| self.is_metadata_of(peer, said);
-                let mut members = members.iter().filter(|of| !is_true(&of.pki_id, &of.metadata));
-                if let Some(member) = members.find(|member| is_honest(&member.pki_id)) {
+                let mut members = members.iter().filter(|of| !is_true(of.pki_id, of.metadata));
+                if let Some(member) = members.find(|member| is_honest(member.pki_id)) {
                     return Err(format!("shows metadata that nobody signed: {member:?}"));
                 }
             }
