@@ -268,7 +268,7 @@ impl Checkers {
             Seen::Commanded(_) => &mut [requests, messages, arrivals, words],
             Seen::Resumed => &mut [requests],
             Seen::Channel { .. } => &mut [words],
-            Seen::View { .. } => &mut [flips, authors, expired, load, requests, arrivals, words],
+            Seen::View { .. } => &mut [flips, authors, expired, load, requests, arrivals],
         };
         for check in concerned {
             let looked = check.see(host, seen, facts);

@@ -55,7 +55,8 @@ impl Check for Flips {
     }
 }
 
-/// A view tells of a peer what that peer said: no endpoint and no version that it never signed.
+/// A view tells of a peer what that peer said: no endpoint, metadata or version that it never
+/// signed.
 #[derive(Debug)]
 pub(super) struct Authors {
     said: Map<PkiId, Said>,
@@ -66,6 +67,8 @@ pub(super) struct Authors {
 struct Said {
     /// Where it ever listened: seldom more than two.
     endpoints: Vec<Endpoint>,
+    /// In order and without repetitions.
+    metadata: Vec<Bytes>,
     highest: Stamp,
 }
 
@@ -81,15 +84,22 @@ impl Authors {
             let time = alive.timestamp.unwrap_or_default();
             let stamp = Stamp { incarnation: time.inc_num, sequence: time.seq_num };
             said.highest = said.highest.max(stamp);
+            let metadata = alive.membership.unwrap_or_default().metadata;
+            if said.metadata.last() != Some(&metadata) {
+                said.metadata.push(metadata);
+            }
         }
     }
 
     fn check(&self, member: &MemberView<'_>, facts: &Facts<'_>) -> Result<(), String> {
-        let MemberView { pki_id, internal_endpoint, external_endpoint, stamp, .. } = *member;
+        let MemberView { pki_id, internal_endpoint, external_endpoint, metadata, stamp, .. } =
+            *member;
         let said = self.said.get(pki_id);
         let is_said = |said: &Said| {
             let mut named = internal_endpoint.into_iter().chain(external_endpoint);
-            named.all(|at| said.endpoints.contains(at)) && stamp <= said.highest
+            named.all(|at| said.endpoints.contains(at))
+                && said.metadata.iter().rev().any(|said| said == metadata)
+                && stamp <= said.highest
         };
         if said.is_some_and(is_said) {
             return Ok(());
