@@ -183,7 +183,10 @@ impl Comm {
         let Some(conn) = link.active else {
             return self.dial_peer(peer, cx);
         };
-        let Some(state) = self.conns.get_mut(&conn).filter(|_| !link.lanes.is_empty()) else {
+        if link.lanes.is_empty() {
+            return;
+        }
+        let Some(state) = self.conns.get_mut(&conn) else {
             return;
         };
         while state.has_credit(&cx.config.limits)
