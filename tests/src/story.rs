@@ -20,7 +20,11 @@ use std::time::Duration;
 
 use gossip_core::Notice;
 
-use crate::sim::{Manner, Options, World, check::unmet, patience};
+use crate::sim::{
+    Manner, Options, World,
+    check::{is_well, unmet},
+    patience,
+};
 
 /// A world in which everything goes well but for what is done to it.
 ///
@@ -62,7 +66,7 @@ impl Story {
     pub fn settle(&mut self) {
         self.world.close_orderers();
         let until = self.world.elapsed() + patience(&self.options);
-        while !unmet(&self.world).is_empty() {
+        while !is_well(&self.world) {
             let trace = || self.world.trace(&[], 60).join("\n");
             let is_late = self.world.elapsed() >= until;
             assert!(!is_late, "{}\n{:#?}", trace(), unmet(&self.world));

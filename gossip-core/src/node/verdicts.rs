@@ -366,7 +366,8 @@ impl Node {
             return self.channel(ix, |channel, cx| channel.on_outdone(&heard, cx));
         }
         let known = self.channels[ix.0 as usize].info(&info.pki_id);
-        let is_news = known.is_none_or(|known| known.envelope != info.envelope);
+        let is_news =
+            known.is_none_or(|known| known.stamp != info.stamp || known.envelope != info.envelope);
         self.stats.unique_messages += u64::from(is_news);
         let info = Verified::attest(info);
         let stored = self.channel(ix, |channel, cx| channel.on_state_info(info, cx));

@@ -100,7 +100,8 @@ fn statement(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
 /// Makes of a node's frame for a peer what its hostile driver sends.
 pub(super) fn tamper(world: &mut World, host: usize, to: usize, frame: Bytes) -> Vec<Bytes> {
     let frames = tampered(world, host, to, &frame);
-    if frames != [frame] {
+    let is_it = |sent: &Bytes| sent.as_ptr() == frame.as_ptr() && sent.len() == frame.len();
+    if !matches!(&frames[..], [sent] if is_it(sent)) {
         world.fired.strike(FaultClass::Byzantine);
     }
     frames

@@ -6,7 +6,7 @@ use gossip_core::{Config, Endpoint, Identity, OrgId, PkiId};
 use serde::Serialize;
 
 use super::{
-    check::{Unmet, Violation, bound, unmet},
+    check::{Unmet, Violation, bound, is_well, unmet},
     options::{FaultClass, Options},
     samples::Samples,
     world::World,
@@ -128,7 +128,7 @@ fn live(
 /// Waits until everybody knows all whom it may know, and lets blocks come from then on.
 fn meet(world: &mut World, progress: &mut impl FnMut(Duration)) {
     while world.violation().is_none() {
-        if world.metrics().is_membership_full() && unmet(world).is_empty() {
+        if world.metrics().is_membership_full() && is_well(world) {
             return world.begin_blocks();
         }
         if world.elapsed() > MEETING_MAX {
@@ -153,13 +153,13 @@ fn heal(
     let start = world.elapsed();
     let bound = patience(options);
     while world.violation().is_none() {
-        let lacking = unmet(world);
-        if lacking.is_empty() {
+        if is_well(world) {
             let after = world.elapsed() - start;
             stay(world, start);
             return Some(after);
         }
         if world.elapsed() - start > bound {
+            let lacking = unmet(world);
             let what = format!("after {bound:?}: {}", summary(&lacking));
             world.object("all is well after healing", involved(&lacking), what);
         }

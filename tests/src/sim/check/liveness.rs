@@ -22,18 +22,29 @@ pub struct Unmet {
 /// height, chaincodes or metadata does it not know?
 #[must_use]
 pub fn unmet(world: &World) -> Vec<Unmet> {
+    each_unmet(world).collect()
+}
+
+/// Says whether nothing is [`unmet`].
+#[must_use]
+pub fn is_well(world: &World) -> bool {
+    each_unmet(world).next().is_none()
+}
+
+/// Looks at one peer after the other, as far as it is asked.
+fn each_unmet(world: &World) -> impl Iterator<Item = Unmet> + '_ {
     let hosts = 0..world.layout().names.len();
     let honest = hosts.filter(|host| !world.is_byzantine(*host) && world.node(*host).is_some());
     let honest: Vec<_> = honest.collect();
-    let mut unmet = Vec::new();
-    for host in &honest {
-        unmet.extend(membership(world, *host, &honest));
-        let channels = world.layout().channels_of(*host);
-        for channel in channels.filter(|channel| world.is_member(*host, *channel)) {
-            unmet.extend(ledger(world, *host, channel, &honest));
+    (0..honest.len()).flat_map(move |ix| {
+        let host = honest[ix];
+        let mut unmet = membership(world, host, &honest);
+        let channels = world.layout().channels_of(host);
+        for channel in channels.filter(|channel| world.is_member(host, *channel)) {
+            unmet.extend(ledger(world, host, channel, &honest));
         }
-    }
-    unmet
+        unmet
+    })
 }
 
 /// Returns by when that must have come true after the end of all faults.

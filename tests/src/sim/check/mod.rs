@@ -22,7 +22,7 @@ use gossip_core::{
 
 use super::{crypto::Authority, hash::Map, layout::Layout};
 
-pub use self::liveness::{Unmet, bound, unmet};
+pub use self::liveness::{Unmet, bound, is_well, unmet};
 pub use self::shape::MESSAGE_KINDS;
 use self::{
     arrivals::Arrivals,
