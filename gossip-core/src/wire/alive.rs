@@ -74,17 +74,8 @@ impl Alive {
         content: &[u8],
         bytes_max: usize,
     ) -> Option<Arc<Self>> {
-        let mut fields = Fields::of(content);
-        let (member, time, identity) = (fields.bytes(1)?, fields.bytes(2)?, fields.bytes(4)?);
-        let extensions = match fields.is_over() {
-            true => 0,
-            false => fields.any_number().filter(|(number, _)| *number == 1000)?.1,
-        };
-        let mut parts = Fields::of(member);
-        let (endpoint, metadata, pki_id) = (parts.bytes(1)?, parts.bytes(2)?, parts.bytes(3)?);
-        if !(fields.is_over() && parts.is_over()) || time.is_empty() {
-            return None;
-        }
+        let Parts { endpoint, metadata, pki_id, time, identity, extensions } =
+            Parts::read(content)?;
         if frame.len().saturating_sub(identity.len()) > bytes_max {
             return None;
         }
@@ -180,6 +171,31 @@ impl Alive {
     pub(crate) fn is_same_statement(&self, other: &Self) -> bool {
         self.envelope.payload == other.envelope.payload
             && self.envelope.signature == other.envelope.signature
+    }
+}
+
+/// The fields of a plain alive message.
+pub(super) struct Parts<'a> {
+    endpoint: &'a [u8],
+    metadata: &'a [u8],
+    pub(super) pki_id: &'a [u8],
+    pub(super) time: &'a [u8],
+    identity: &'a [u8],
+    extensions: u64,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn read(content: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields::of(content);
+        let (member, time, identity) = (fields.bytes(1)?, fields.bytes(2)?, fields.bytes(4)?);
+        let extensions = match fields.is_over() {
+            true => 0,
+            false => fields.any_number().filter(|(number, _)| *number == 1000)?.1,
+        };
+        let mut parts = Fields::of(member);
+        let (endpoint, metadata, pki_id) = (parts.bytes(1)?, parts.bytes(2)?, parts.bytes(3)?);
+        let is_plain = fields.is_over() && parts.is_over() && !time.is_empty();
+        is_plain.then_some(Self { endpoint, metadata, pki_id, time, identity, extensions })
     }
 }
 

@@ -5,8 +5,13 @@ use alloc::vec::Vec;
 
 use crate::{PkiId, Stamp};
 
-use super::read::{
-    ALIVE_MSG, DATA_DIG, MEM_RES, Outline, STATE_INFO, STATE_SNAPSHOT, Value, each, set, stamp,
+use super::{
+    alive,
+    read::{
+        ALIVE_MSG, DATA_DIG, MEM_RES, Outline, STATE_INFO, STATE_SNAPSHOT, Sealed, Value, each,
+        set, stamp,
+    },
+    state_info,
 };
 
 /// A message that is a list.
@@ -79,6 +84,26 @@ fn digest(content: &[u8]) -> Option<Items<'_>> {
 
 /// Reads the name of the statement in a serialized envelope. The rest of it may be anything.
 pub(crate) fn name(envelope: &[u8]) -> Option<Name> {
+    plain_name(envelope).or_else(|| any_name(envelope))
+}
+
+fn plain_name(envelope: &[u8]) -> Option<Name> {
+    let Outline { kind, content, .. } = Outline::read(Sealed::read(envelope)?.payload)?;
+    let (pki_id, mac, time) = match kind {
+        ALIVE_MSG => {
+            let alive = alive::Parts::read(content)?;
+            (alive.pki_id, None, alive.time)
+        }
+        STATE_INFO => {
+            let info = state_info::Parts::read(content)?;
+            (info.pki_id, Some(info.mac.try_into().ok()?), info.time)
+        }
+        _ => return None,
+    };
+    Some(Name { pki_id: PkiId::from_wire(pki_id)?, mac, stamp: stamp(time)? })
+}
+
+fn any_name(envelope: &[u8]) -> Option<Name> {
     let mut payload = None;
     each(envelope, |field| match field {
         (1, Value::Bytes(bytes)) => set(&mut payload, bytes),

@@ -68,10 +68,8 @@ impl StateInfo {
         content: &[u8],
         bytes_max: usize,
     ) -> Option<Arc<Self>> {
-        let mut fields = Fields::of(content);
-        let (time, pki_id, mac) = (fields.bytes(2)?, fields.bytes(3)?, fields.bytes(4)?);
-        let properties = fields.bytes(5)?;
-        if !fields.is_over() || time.is_empty() || frame.len() > bytes_max {
+        let Parts { time, pki_id, mac, properties } = Parts::read(content)?;
+        if frame.len() > bytes_max {
             return None;
         }
         let Properties { ledger_height, left_channel, chaincodes } =
@@ -122,6 +120,24 @@ impl StateInfo {
     /// Returns the serialized envelope as it arrived.
     pub(crate) fn frame(&self) -> Bytes {
         self.frame.clone()
+    }
+}
+
+/// The fields of a plain StateInfo.
+pub(super) struct Parts<'a> {
+    pub(super) time: &'a [u8],
+    pub(super) pki_id: &'a [u8],
+    pub(super) mac: &'a [u8],
+    properties: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn read(content: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields::of(content);
+        let (time, pki_id, mac) = (fields.bytes(2)?, fields.bytes(3)?, fields.bytes(4)?);
+        let properties = fields.bytes(5)?;
+        let is_plain = fields.is_over() && !time.is_empty();
+        is_plain.then_some(Self { time, pki_id, mac, properties })
     }
 }
 

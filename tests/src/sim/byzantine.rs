@@ -78,14 +78,13 @@ impl Memory {
     }
 
     /// Finds the signed statement in some frame, with what it says.
-    fn statement(&self, draws: &mut Draws) -> Option<(Envelope, GossipMessage)> {
+    fn statement(&self, draws: &mut Draws) -> Option<&(Envelope, GossipMessage)> {
         let from = draws.index(self.frames.len());
         let (earlier, later) = self.frames.split_at(from);
-        let found = later
+        later
             .iter()
             .chain(earlier)
-            .find_map(|heard| heard.statement.get_or_init(|| statement(&heard.frame)).as_ref());
-        found.cloned()
+            .find_map(|heard| heard.statement.get_or_init(|| statement(&heard.frame)).as_ref())
     }
 }
 
@@ -220,7 +219,7 @@ impl World {
             0 | 1 => restated(self.memory.statement(draws)?, draws, &key),
             2 => false_block(&id, height + draws.below(6), draws),
             3 => hello(&id, draws),
-            4 => request_for_another(self.memory.statement(draws)?, draws),
+            4 => request_for_another(&self.memory.statement(draws)?.0, draws),
             5 => mutated(self.memory.any(draws)?, draws),
             6 => acknowledgement(&self.memory.nonces, draws)?,
             _ => self.memory.any(draws)?.clone(),
@@ -231,10 +230,11 @@ impl World {
 
 /// Says what another said as of later, under the own signature or under the old one.
 fn restated(
-    (mut envelope, mut message): (Envelope, GossipMessage),
+    (envelope, message): &(Envelope, GossipMessage),
     draws: &mut Draws,
     key: &Key,
 ) -> Bytes {
+    let (mut envelope, mut message) = (envelope.clone(), message.clone());
     let time = PeerTime { inc_num: u64::MAX >> draws.below(3), seq_num: draws.bits() };
     match &mut message.content {
         Some(Content::AliveMsg(alive)) => {
@@ -276,8 +276,9 @@ fn hello(channel: &ChannelId, draws: &mut Draws) -> Bytes {
     unsigned(nonce, tag, channel, content)
 }
 
-fn request_for_another((envelope, _): (Envelope, GossipMessage), draws: &mut Draws) -> Bytes {
-    let request = MembershipRequest { self_information: Some(envelope), known: Vec::new() };
+fn request_for_another(envelope: &Envelope, draws: &mut Draws) -> Bytes {
+    let self_information = Some(envelope.clone());
+    let request = MembershipRequest { self_information, known: Vec::new() };
     unsigned(draws.bits(), Tag::Empty, Bytes::new(), Content::MemReq(request))
 }
 
