@@ -9,7 +9,12 @@ pub mod sim;
 mod sources;
 pub mod story;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    io::{Write as _, stdout},
+    path::{Path, PathBuf},
+    process::exit,
+};
 
 pub use self::sources::{citations, is_test, sources};
 
@@ -18,6 +23,13 @@ pub use self::sources::{citations, is_test, sources};
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().map_or_else(|| here.to_path_buf(), Path::to_path_buf)
+}
+
+/// Writes a line to stdout; where nobody reads any further, ends the program with status 1.
+pub fn say(line: impl Display) {
+    if writeln!(stdout(), "{line}").is_err() {
+        exit(1);
+    }
 }
 
 /// Lists the files under the workspace whose names end in one of `extensions`, sorted; build

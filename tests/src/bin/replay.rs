@@ -3,7 +3,10 @@
 use std::{fs::File, io::BufReader, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
-use gossip_tests::replay::{Report, rerun};
+use gossip_tests::{
+    replay::{Report, rerun},
+    say,
+};
 
 /// Re-runs the log that a peer wrote: says what it holds, and which action differs first.
 ///
@@ -30,11 +33,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    report.trace.iter().for_each(|line| println!("{line}"));
-    print!("{report}");
+    report.trace.iter().for_each(say);
+    say(report.to_string().trim_end());
     let took = start.elapsed().as_secs_f64();
     let times = report.duration.as_secs_f64() / took.max(1e-9);
-    println!("took       {took:.3} s, {times:.0} x real time");
+    say(format_args!("took       {took:.3} s, {times:.0} x real time"));
     if report.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

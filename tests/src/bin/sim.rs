@@ -11,7 +11,8 @@ use std::{
 use clap::Parser;
 use gossip_tests::{
     plot::picture,
-    sim::{Coverage, Faults, Options, Report, Scheme, run},
+    say,
+    sim::{Coverage, Failure, Faults, Options, Report, Scheme, run},
 };
 
 /// Memory is taken and given back for each simulated message: with the system's allocator a run
@@ -81,8 +82,12 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let seeds = args.seeds.clone().unwrap_or(args.seed..args.seed.saturating_add(1));
     let (mut coverage, begin) = (Coverage::default(), Instant::now());
+    if let Err(error) = args.options(seeds.start).check() {
+        eprintln!("sim: {error}");
+        return ExitCode::from(2);
+    }
     if !args.json && !args.quiet {
-        println!("{HEADER}");
+        say(HEADER);
     }
     for seed in seeds {
         let start = Instant::now();
@@ -102,7 +107,7 @@ fn main() -> ExitCode {
     }
     let missing = coverage.missing(args.faults);
     if args.seeds.is_some() && !args.json {
-        println!("{}", coverage.summary(begin.elapsed()));
+        say(coverage.summary(begin.elapsed()));
     }
     missing.iter().for_each(|what| eprintln!("sim: these runs prove too little: {what}"));
     let is_well = coverage.failed() == 0 && missing.is_empty();
@@ -160,7 +165,7 @@ fn show(args: &Args, report: &Report, took: Duration) {
         json["real_secs"] = took.as_secs_f64().into();
         json["times_real_time"] = times.into();
         json["peak_memory_mib"] = peak_memory_mib().into();
-        println!("{json}");
+        say(json);
         return;
     }
     if args.quiet && report.failure.is_none() {
@@ -168,7 +173,7 @@ fn show(args: &Args, report: &Report, took: Duration) {
     }
     let secs = |secs: Option<f64>| secs.map_or("-".into(), |secs| format!("{secs:.1}"));
     let [half, most, all] = report.delivery_ms;
-    println!(
+    say(format_args!(
         "{:>8} {:>7.0} {:>8.0} {:>9} {:>7.2} {:>7.2} {:>8} {:>8.1}/{:.0}/{:.0} {:>7} {:>6}  {} {}",
         report.seed,
         report.simulated_secs,
@@ -184,15 +189,16 @@ fn show(args: &Args, report: &Report, took: Duration) {
         peak_memory_mib().map_or("-".into(), |mib| mib.to_string()),
         report.digest,
         if report.failure.is_some() { "FAILED" } else { "ok" },
-    );
+    ));
     if let Some(failure) = &report.failure {
-        println!("\nwhat the peers involved last did:");
-        failure.trace.iter().for_each(|line| println!("  {line}"));
-        println!("\nseed {}: {}\nrepeat with: {}\n", report.seed, failure.what, failure.command);
+        say("\nwhat the peers involved last did:");
+        failure.trace.iter().for_each(|line| say(format_args!("  {line}")));
+        let Failure { what, command, .. } = failure;
+        say(format_args!("\nseed {}: {what}\nrepeat with: {command}\n", report.seed));
     } else if !report.faults.is_empty() && args.seeds.is_none() {
         let struck: Vec<_> =
             report.faults.iter().map(|(class, count)| format!("{class} {count}")).collect();
-        println!("faults that struck: {}", struck.join(", "));
+        say(format_args!("faults that struck: {}", struck.join(", ")));
     }
 }
 
