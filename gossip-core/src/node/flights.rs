@@ -357,8 +357,11 @@ impl Held {
         {
             return false;
         }
+        if limits.claims_per_connection_max == 0 {
+            return false;
+        }
         let held = self.of_connection.entry(claim.conn).or_insert(0);
-        if *held >= limits.claims_per_connection_max.max(1) {
+        if *held >= limits.claims_per_connection_max {
             return false;
         }
         *held += 1;
