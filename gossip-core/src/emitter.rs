@@ -56,6 +56,19 @@ pub(crate) struct Entry {
     iterations_left: u32,
 }
 
+impl Entry {
+    /// Returns what of it is left for later batches.
+    fn again(&self) -> Option<Self> {
+        let Self { item, sources, iterations_left } = self;
+        let again = || Self {
+            item: item.clone(),
+            sources: sources.clone(),
+            iterations_left: *iterations_left,
+        };
+        (*iterations_left > 0).then(again)
+    }
+}
+
 /// The batch that is being gathered.
 ///
 /// Where Fabric's emitter sleeps between batches, this one lets the first message after a pause go
@@ -93,27 +106,24 @@ impl Emitter {
         }
     }
 
-    /// Takes a batch that is full (N-2), or one of what waits if the last was long enough ago.
+    /// Takes a batch that something new has filled (N-2), or all that waits if the last was long
+    /// enough ago. What has iterations left is in the next one, too (N-4).
     pub(crate) fn take(&mut self, now: Instant, config: &Config) -> Option<Vec<Entry>> {
         let burst = config.max_propagation_burst_size.max(1);
-        if self.entries.is_empty() || (self.next > now && self.entries.len() < burst) {
+        // Those that were in a batch come first.
+        let old = self.entries.partition_point(|entry| entry.iterations_left < self.iterations);
+        let is_full = self.entries.len() >= burst && self.entries.len() > old;
+        if self.entries.is_empty() || (self.next > now && !is_full) {
             return None;
         }
+        let size = (old + burst.saturating_sub(old).max(1)).min(self.entries.len());
         let mut batch = core::mem::replace(&mut self.entries, core::mem::take(&mut self.spare));
-        let later = batch.len().min(burst);
-        let later = batch.drain(later..);
-        self.entries.extend(later);
-        let mut again = 0;
+        let later = batch.split_off(size);
         for entry in &mut batch {
             entry.iterations_left -= 1;
-            if entry.iterations_left > 0 {
-                let Entry { item, sources, iterations_left } = &*entry;
-                let (item, sources) = (item.clone(), sources.clone());
-                let iterations_left = *iterations_left;
-                self.entries.insert(again, Entry { item, sources, iterations_left });
-                again += 1;
-            }
+            self.entries.extend(entry.again());
         }
+        self.entries.extend(later);
         self.next = now + config.max_propagation_burst_latency;
         Some(batch)
     }

@@ -116,6 +116,19 @@ fn with_several_iterations_a_message_is_in_as_many_batches_in_a_row() {
     assert_eq!(world.batches, [vec![1], vec![1], vec![1, 2], vec![2], vec![2]]);
 }
 
+/// N-4: a batch that was full goes again when its time has come, not at once.
+#[test]
+fn what_was_in_a_full_batch_waits_for_its_next_one() {
+    let mut world = World::new(3, 2);
+    world.add([1]);
+    world.add([2]);
+    assert_eq!(world.batches, [vec![1], vec![1, 2]]);
+    world.pass(LATENCY);
+    assert_eq!(world.batches[2..], [[1, 2]]);
+    world.pass(LATENCY * 20);
+    assert_eq!(world.batches[3..], [[2]]);
+}
+
 /// N-5: negative iterations cannot be written down.
 #[test]
 fn with_no_iterations_nothing_is_emitted() {
