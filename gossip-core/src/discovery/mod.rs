@@ -408,9 +408,9 @@ impl Discovery {
     }
 
     fn learn(&mut self, alive: &Arc<Alive>, way: Way, cx: &mut Cx<'_>) -> Change {
-        let mut change = self.peers.take(alive, way, false, cx.now);
+        let mut change = self.peers.take(alive, way, cx.now);
         if change == Change::Unknown && self.make_room(cx) {
-            change = self.peers.take(alive, way, true, cx.now);
+            change = self.peers.meet(alive, way, cx.now);
         }
         match change {
             Change::Learned | Change::Resurrected => {

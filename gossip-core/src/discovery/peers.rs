@@ -89,7 +89,7 @@ pub(super) enum Change {
     Resurrected,
     /// Nothing: it is not newer than what is known.
     Stale,
-    /// Nothing: the peer is not known, and there was no room for it.
+    /// Nothing: the peer is not known.
     Unknown,
 }
 
@@ -161,21 +161,16 @@ impl Peers {
         self.get(&alive.pki_id).is_none_or(|peer| peer.stamp() < alive.stamp)
     }
 
-    /// Takes a statement as a proof of life, if it is news (§9.2); of an unknown peer if there is
-    /// room for it.
-    pub(super) fn take(
-        &mut self,
-        alive: &Arc<Alive>,
-        way: Way,
-        has_room: bool,
-        now: Instant,
-    ) -> Change {
+    /// Takes the first statement of a peer that is not known as a proof of life.
+    pub(super) fn meet(&mut self, alive: &Arc<Alive>, way: Way, now: Instant) -> Change {
+        self.insert(alive, true, way, now);
+        Change::Learned
+    }
+
+    /// Takes a statement of a peer that is known as a proof of life, if it is news (§9.2).
+    pub(super) fn take(&mut self, alive: &Arc<Alive>, way: Way, now: Instant) -> Change {
         let Some(peer) = self.entries.get_mut(&alive.pki_id) else {
-            if !has_room {
-                return Change::Unknown;
-            }
-            self.insert(alive, true, way, now);
-            return Change::Learned;
+            return Change::Unknown;
         };
         peer.note(way, alive.stamp);
         if alive.stamp <= peer.stamp() {

@@ -169,12 +169,9 @@ impl<'a> Sealed<'a> {
         let Some([payload, _]) = self.secret else {
             return Some(None);
         };
-        let mut endpoint = None;
-        each(payload, |field| match field {
-            (1, Value::Bytes(bytes)) => set(&mut endpoint, bytes),
-            _ => None,
-        })?;
-        Some(Some(core::str::from_utf8(endpoint?).ok()?))
+        let mut fields = Fields::of(payload);
+        let endpoint = fields.bytes(1)?;
+        fields.is_over().then_some(Some(core::str::from_utf8(endpoint).ok()?))
     }
 }
 

@@ -15,6 +15,7 @@ use gossip_proto::gossip::{
 use prost::Message as _;
 
 use super::{
+    check::open,
     crypto::Key,
     draws::Draws,
     faults::{Control, FLOOD_INTERVAL},
@@ -89,7 +90,7 @@ impl Memory {
 }
 
 fn statement(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
-    let (envelope, message) = opened(frame)?;
+    let (envelope, message) = open(frame)?;
     let is_signed = !envelope.signature.is_empty();
     let is_statement =
         matches!(message.content, Some(Content::AliveMsg(_) | Content::StateInfo(_)));
@@ -138,7 +139,7 @@ fn tampered(world: &mut World, host: usize, to: usize, frame: &Bytes) -> Vec<Byt
 
 /// Says whether a frame carries what others need.
 fn is_of_use(frame: &Bytes) -> bool {
-    let content = opened(frame).and_then(|(_, message)| message.content);
+    let content = open(frame).and_then(|(_, message)| message.content);
     let is_answer =
         |content: &Content| matches!(content, Content::DataUpdate(_) | Content::StateResponse(_));
     content.is_some_and(|content| is_answer(&content) || matches!(content, Content::DataMsg(_)))
@@ -168,7 +169,7 @@ fn other_word(frame: &Bytes, key: &Key) -> Bytes {
 
 /// Changes what a key signed, and signs it again; what others signed stays as it is.
 fn resigned(frame: &Bytes, key: &Key, change: impl FnOnce(&mut Content)) -> Bytes {
-    let Some((mut envelope, mut message)) = opened(frame) else { return frame.clone() };
+    let Some((mut envelope, mut message)) = open(frame) else { return frame.clone() };
     if key.sign(&envelope.payload) != envelope.signature {
         return frame.clone();
     }
@@ -176,12 +177,6 @@ fn resigned(frame: &Bytes, key: &Key, change: impl FnOnce(&mut Content)) -> Byte
     envelope.payload = message.encode_to_vec().into();
     envelope.signature = key.sign(&envelope.payload);
     envelope.encode_to_vec().into()
-}
-
-fn opened(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
-    let envelope = Envelope::decode(frame.clone()).ok()?;
-    let message = GossipMessage::decode(envelope.payload.clone()).ok()?;
-    Some((envelope, message))
 }
 
 impl World {

@@ -7,7 +7,7 @@ use gossip_core::{
 };
 
 use super::{
-    check::{ACTIONS_ALLOWED, Facts, Seen},
+    check::{ACTIONS_ALLOWED, Facts, Seen, facts},
     host::Input,
     known::Known,
     trace::What,
@@ -173,43 +173,20 @@ impl World {
         let expiring: &Vec<_> = &expiring.filter(|of| node.identity(of).is_some()).collect();
         let (connections, tables) = (node.stats().connections, &node.tables());
         let seen = Seen::View { wall, members, expiring, connections, tables };
-        let facts = Facts {
-            now: self.now,
-            layout: &self.layout,
-            authority: &self.authority,
-            issued: &self.issued,
-            expiring: &self.expiring,
-            calm_since: self.calm_since,
-        };
-        self.violation = self.checkers.see(host, &seen, &facts).err();
+        self.violation = self.checkers.see(host, &seen, &facts!(self)).err();
     }
 }
 
 fn hash_of(bytes: &Bytes, hashes: &mut Known<u64>) -> u64 {
-    match bytes.len() {
-        0..=SHORT => hash_of_few(bytes),
-        _ => *hashes.of(bytes, || {
-            let mut digest = Digest::default();
-            digest.bytes(bytes);
-            digest.value()
-        }),
-    }
+    let hash = || {
+        let mut digest = Digest::default();
+        digest.bytes(bytes);
+        digest.value()
+    };
+    // Few bytes are hashed faster than found.
+    if bytes.len() <= SHORT { hash() } else { *hashes.of(bytes, hash) }
 }
 
-fn hash_of_few(bytes: &[u8]) -> u64 {
-    let mut digest = Digest::default();
-    digest.word(bytes.len() as u64);
-    let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().for_each(|word| digest.word(u64::from_le_bytes(*word)));
-    match bytes.last_chunk::<8>() {
-        _ if rest.is_empty() => {}
-        Some(last) => digest.word(u64::from_le_bytes(*last)),
-        None => rest.iter().for_each(|byte| digest.word(u64::from(*byte))),
-    }
-    digest.value()
-}
-
-/// Bytes as few as these are hashed faster than found.
 const SHORT: usize = 48;
 /// How often a node may write at once, each time because it wrote before.
 const TURNS_MAX: u32 = 100_000;

@@ -8,7 +8,7 @@ use gossip_core::{
 
 use super::{
     byzantine::Memory,
-    check::{Checkers, Facts, Issued, Seen, Violation},
+    check::{Checkers, Facts, Issued, Seen, Violation, facts},
     crypto::Authority,
     draws::{Draws, Streams},
     faults::{Control, Fired},
@@ -287,15 +287,7 @@ impl World {
         if self.hosts[host].is_byzantine || self.violation.is_some() {
             return;
         }
-        let facts = Facts {
-            now: self.now,
-            layout: &self.layout,
-            authority: &self.authority,
-            issued: &self.issued,
-            expiring: &self.expiring,
-            calm_since: self.calm_since,
-        };
-        self.violation = self.checkers.see(host, seen, &facts).err();
+        self.violation = self.checkers.see(host, seen, &facts!(self)).err();
     }
 
     /// Notes that something may not be which no host did.

@@ -175,7 +175,8 @@ fn is_outline(frame: &Bytes, outline: &Outline<'_>) -> bool {
     decoded.as_ref() == Some(outline)
 }
 
-pub(super) fn open(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
+/// Decodes a frame and the message in it.
+pub(crate) fn open(frame: &Bytes) -> Option<(Envelope, GossipMessage)> {
     let envelope = Envelope::decode(frame.clone()).ok()?;
     let message = GossipMessage::decode(envelope.payload.clone()).ok()?;
     Some((envelope, message))

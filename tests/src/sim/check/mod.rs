@@ -35,7 +35,11 @@ use self::{
     views::{Authors, Expired, Flips},
     words::Words,
 };
-pub(crate) use self::{frames::describe, load::ACTIONS_ALLOWED, requests::ENDS};
+pub(crate) use self::{
+    frames::{describe, open},
+    load::ACTIONS_ALLOWED,
+    requests::ENDS,
+};
 
 /// Something that a host did, as the checkers see it. Hosts are numbered.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +139,21 @@ pub struct Facts<'a> {
     /// Since when there are no faults, and all are as they must be.
     pub calm_since: Option<Instant>,
 }
+
+/// Lends the checkers what they know of a world, which they stand in themselves.
+macro_rules! facts {
+    ($world:ident) => {
+        Facts {
+            now: $world.now,
+            layout: &$world.layout,
+            authority: &$world.authority,
+            issued: &$world.issued,
+            expiring: &$world.expiring,
+            calm_since: $world.calm_since,
+        }
+    };
+}
+pub(super) use facts;
 
 /// An identity that was issued.
 #[derive(Clone, Copy, Debug)]
